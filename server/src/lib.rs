@@ -1,0 +1,5 @@
+//! A member: a raft-replicated key-value store that speaks etcd's v2 API.
+
+pub mod client_api;
+pub mod config;
+pub mod storage;

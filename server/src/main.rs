@@ -1,0 +1,3 @@
+//! The `quorate-server` program.
+
+fn main() {}

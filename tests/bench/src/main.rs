@@ -1,0 +1,3 @@
+//! Load generator for any v2 endpoint.
+
+fn main() {}
