@@ -2,4 +2,5 @@
 
 pub mod client_api;
 pub mod config;
+pub mod logging;
 pub mod storage;
