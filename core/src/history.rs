@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How many events are kept. Clients reckon with etcd's number: they must hear of a cleared index at the same distance.
-pub const HISTORY_EVENTS_MAX: usize = 1000;
+pub(crate) const HISTORY_EVENTS_MAX: usize = 1000;
 
 /// The last events, oldest first. A clone shares them until the next push.
 #[derive(Clone, Debug, Default)]
