@@ -8,6 +8,7 @@
 //! | [`path`], [`node`] | keys, and what is stored under one |
 //! | [`command`], [`batch`] | what the log carries, and its encoding |
 //! | [`machine`] | the replicated state and its only door, `Machine::apply` |
+//! | `store`, `tree`, `history` | behind that door: the operations, the keys, the last events |
 //! | [`event`], [`watch`] | what a change did, and who is told |
 //! | [`members`], [`membership`] | who belongs to the cluster, and whether that may change |
 //! | [`snapshot`] | the state as bytes and back |
@@ -19,6 +20,7 @@ pub mod batch;
 pub mod command;
 pub mod error;
 pub mod event;
+mod history;
 pub mod identity;
 pub mod ids;
 pub mod json;
@@ -29,6 +31,8 @@ pub mod node;
 pub mod path;
 pub mod snapshot;
 pub mod stats;
+mod store;
+mod tree;
 pub mod watch;
 
 pub use batch::{Batch, DecodeError, Proposal};
