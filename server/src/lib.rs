@@ -2,4 +2,6 @@
 
 pub mod client_api;
 pub mod config;
+pub mod member;
 pub mod storage;
+pub mod watch;
