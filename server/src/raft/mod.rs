@@ -6,7 +6,9 @@
 //! `convert.rs`.
 
 mod convert;
+pub mod log_store;
 pub mod types;
 
 pub use convert::{entry_id, log_id, membership_from_record, membership_to_record};
+pub use log_store::LogStore;
 pub use types::{BatchBytes, EntryOf, LogId, Membership, NodeId, PeerNode, TypeConfig, VoteOf};
