@@ -71,9 +71,14 @@ fn normalise(args: &[OsString]) -> Result<Vec<String>, ConfigError> {
                 last_switch = Some(flag_text);
                 words.push(format!("--{flag_text}"));
             }
-            Some(_) => match args.next().transpose()? {
+            Some(flag) => match args.next().transpose()? {
                 Some(value) => words.push(format!("--{flag_text}={value}")),
-                None => words.push(format!("--{flag_text}")),
+                None => {
+                    return Err(ConfigError::MissingValue {
+                        flag: flag.name,
+                        form: flag.kind.placeholder(),
+                    });
+                }
             },
             None => words.push(format!("--{flag_text}")),
         }

@@ -25,6 +25,14 @@ pub enum ConfigError {
         /// The argument, made readable.
         lossy: String,
     },
+    /// The last argument is a flag that takes a value.
+    #[error("flag needs an argument: --{flag}={form}")]
+    MissingValue {
+        /// The flag.
+        flag: &'static str,
+        /// What a value looks like.
+        form: &'static str,
+    },
     /// A boolean flag is followed by its value without `=`.
     #[error("'{value}' is not a valid flag. If it belongs to --{flag}, write --{flag}={value}")]
     LooseBoolean {
@@ -122,9 +130,7 @@ pub enum ConfigError {
         url: String,
     },
     /// A flag that etcd gave up.
-    #[error(
-        "{written} ({origin}) is a flag of etcd before version 2.1 and is gone from etcd as well; use {instead}"
-    )]
+    #[error("{written} ({origin}) is an old flag that etcd 3.4 refuses as well; use {instead}")]
     Refused {
         /// The flag, variable or key, as written.
         written: String,
@@ -189,7 +195,10 @@ impl ConfigError {
     /// The exit code of the process, as etcd's: 2 for a command line that cannot be read, 1 for all else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::NotUtf8 { .. } | Self::LooseBoolean { .. } => 2,
+            Self::Usage(_)
+            | Self::NotUtf8 { .. }
+            | Self::MissingValue { .. }
+            | Self::LooseBoolean { .. } => 2,
             Self::InvalidValue { origin: Origin::CommandLine, .. } => 2,
             _ => 1,
         }

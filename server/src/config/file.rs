@@ -158,9 +158,8 @@ impl Reader<'_> {
             .filter(|(inside, _)| *inside == block)
             .map(|(_, key)| key);
         let blocks = FILE_BLOCKS.into_iter().filter(|_| block.is_none());
-        let top_names = flags::all().filter(|flag| flag.name == key.value).find_map(Flag::file_key);
-        let hint = if let Some((Some(inside), wanted)) = top_names {
-            format!("write it as {wanted:?} below {inside:?}")
+        let hint = if let Some(flag) = flags::find(&key.value) {
+            elsewhere(flag)
         } else if let Some(near) = nearest::name(&key.value, here.chain(blocks)) {
             format!("did you mean {near:?}?")
         } else {
@@ -177,6 +176,15 @@ impl Reader<'_> {
             key: key.to_owned(),
             expected,
         }
+    }
+}
+
+/// Where a flag belongs that was written at the wrong place of a file.
+fn elsewhere(flag: &Flag) -> String {
+    match flag.file_key() {
+        Some((Some(block), key)) => format!("write it as {key:?} below {block:?}"),
+        Some((None, key)) => format!("write {key:?} at the top level"),
+        None => "a file cannot set it: it belongs on the command line".to_owned(),
     }
 }
 

@@ -20,9 +20,10 @@ fn intro() -> String {
 This page is made from the table of flags in `server/src/config/flags/`. Change it there, then run
 `QUORATE_RECORD=1 cargo test -p quorate-server --test config_golden`.
 
-A start script for etcd 3.4 works when only the program's name is changed: flags, variables and files are read as etcd
-reads them, with the differences below. `{PROGRAM} --print-config` with a script's flags shows what each of
-them comes to, and ends without starting.
+A start script for etcd 3.4 works when only the program's name is changed, unless it asks for TLS, discovery or the
+proxy: this release has none of them and refuses to start rather than leave them out. Flags, variables and files are
+read as etcd reads them, with the differences below. `{PROGRAM} --print-config` with a script's flags shows what each
+of them comes to, and ends without starting.
 
 ## How values are given
 
@@ -43,7 +44,7 @@ them comes to, and ends without starting.
 
 | what | etcd 3.4 | here | why |
 |---|---|---|---|
-| `--heartbeat-interval`, `--election-timeout` when not given | 100, 1000 | 50, 300 | a lost leader is replaced in less than half a second |
+| `--heartbeat-interval`, `--election-timeout` when not given | 100, 1000 | 50, 300 | meant for replacing a lost leader within half a second |
 | only one of the two given | the other keeps its default | the other is made to fit: ten heartbeats to an election, or a sixth of a short election timeout | a slow network needs one flag, not two |
 | variable besides the same flag | refuses to start | the flag wins, with a warning | what etcd's manual says |
 | `--config-file` besides flags or variables | they are ignored | they win over the file | a file can be shared, and a value tried out |

@@ -118,15 +118,6 @@ impl Settings {
     }
 
     fn add(&mut self, given: Given) -> Result<(), ConfigError> {
-        if given.is_unset() {
-            return refuse_dangerous_gap(&given);
-        }
-        given.flag.kind.check(&given.text).map_err(|expected| ConfigError::InvalidValue {
-            written: given.written(),
-            value: given.text.clone(),
-            origin: given.origin.clone(),
-            expected,
-        })?;
         let flag = given.flag.canonical();
         if let Some((_, winner)) = self.values.get(flag.name) {
             if let (Origin::CommandLine, Origin::Environment(variable)) = (winner, &given.origin) {
@@ -138,6 +129,15 @@ impl Settings {
             }
             return Ok(());
         }
+        if given.is_unset() {
+            return refuse_dangerous_gap(&given);
+        }
+        given.flag.kind.check(&given.text).map_err(|expected| ConfigError::InvalidValue {
+            written: given.written(),
+            value: given.text.clone(),
+            origin: given.origin.clone(),
+            expected,
+        })?;
         self.judge(&given, flag)?;
         self.values.insert(flag.name, (given.text, given.origin));
         Ok(())

@@ -54,8 +54,8 @@ const FLAGS: &[Flag] = &[
         Kind::Millis,
         "300",
         "Milliseconds without a heartbeat after which a member stands for election: at least 5 heartbeats, at most \
-         50000. Every member should have the same. etcd's default is 1000; the lower one makes a takeover take less \
-         than half a second.",
+         50000. Every member should have the same. etcd's default is 1000; the lower one is meant for a takeover \
+         within half a second.",
     ),
     used(
         "listen-peer-urls",

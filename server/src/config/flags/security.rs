@@ -20,7 +20,7 @@ pub(super) fn file_block(flag: &str) -> Option<(&'static str, &'static str)> {
         .map(|(_, block, key)| (FILE_BLOCKS[usize::from(*block)], *key))
 }
 
-/// Flag, whether it is a peer's, key. The last five of each side are keys etcd lacks and drops silently.
+/// Flag, whether it is a peer's, key. etcd drops `crl-file` and the allowed names silently; here they are keys.
 const FILE_KEYS: &[(&str, bool, &str)] = &[
     ("cert-file", false, "cert-file"),
     ("key-file", false, "key-file"),
