@@ -3,4 +3,5 @@
 pub mod client_api;
 pub mod config;
 pub mod logging;
+pub mod raft;
 pub mod storage;
