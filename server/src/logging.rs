@@ -209,7 +209,7 @@ mod tests {
     fn json_lines_have_the_keys_of_etcds_zap_logger() {
         let (_dir, path, settings) = to_file(LogFormat::Json, LogLevel::Info);
         logged(&settings, |_| {
-            tracing::warn!(member = "8e9e05c52164694d", lag = 3, "slow \"disk\"\n");
+            tracing::warn!(member = "8e9e05c52164694d", level = "mine", lag = 3, "slow \"disk\"\n");
         });
         let text = std::fs::read_to_string(path).expect("a log");
         assert_eq!(text.lines().count(), 1);

@@ -140,9 +140,9 @@ fn load_layers(process: &Process<'_>, flags: Vec<Given>) -> Result<Loaded, Confi
 }
 
 /// The source address the system would choose for a distant destination. Connecting a UDP socket only looks up the
-/// route: no packet is sent. The destination is an address reserved for documentation, so no nearer route claims it.
+/// route: no packet is sent. The destination is an address reserved for documentation, so a nearer route is unlikely.
 fn default_route_by_system() -> Option<IpAddr> {
-    const DISTANT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+    const DISTANT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)), 9);
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect(DISTANT).ok()?;
     let ip = socket.local_addr().ok()?.ip();

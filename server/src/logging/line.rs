@@ -107,6 +107,10 @@ fn write_json(mut out: Writer<'_>, about: &Metadata<'_>, fields: Fields) -> fmt:
     let mut ts = String::new();
     SystemTime.format_time(&mut Writer::new(&mut ts))?;
     let mut line = Map::new();
+    // First, so that no field can take the place of the keys below.
+    for (name, value) in fields.others {
+        line.insert(name.to_owned(), value);
+    }
     line.insert("level".to_owned(), about.level().as_str().to_ascii_lowercase().into());
     line.insert("ts".to_owned(), ts.into());
     line.insert("logger".to_owned(), about.target().into());
@@ -114,9 +118,6 @@ fn write_json(mut out: Writer<'_>, about: &Metadata<'_>, fields: Fields) -> fmt:
         line.insert("caller".to_owned(), format!("{}:{number}", short(file)).into());
     }
     line.insert("msg".to_owned(), fields.message.into());
-    for (name, value) in fields.others {
-        line.insert(name.to_owned(), value);
-    }
     writeln!(out, "{}", Value::Object(line))
 }
 
