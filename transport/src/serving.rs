@@ -278,6 +278,6 @@ where
     B: AnswerBody,
 {
     let mut parts = parser.into_parts()?;
-    parts.io.inner_mut().put_back(parts.read_buf);
+    parts.io.inner_mut().put_back(&parts.read_buf);
     Some((parts.io, parts.service))
 }

@@ -29,12 +29,13 @@ impl TrackedIo {
     }
 
     /// Has `bytes` read again, before what the stream still holds.
-    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         debug_assert!(
             self.put_back.is_empty(),
             "the parser reads these before it reads the stream"
         );
-        self.put_back = bytes;
+        // A copy, because even an empty slice of the parser's buffer would keep all of it.
+        self.put_back = Bytes::copy_from_slice(bytes);
     }
 
     /// Ready when there is something to say about the other end, without reading anything.
