@@ -1,5 +1,7 @@
 //! The HTTP server against raw sockets: what goes over the wire, byte by byte, and what is cut when.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up should say where")]
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
