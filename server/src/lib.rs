@@ -2,4 +2,6 @@
 
 pub mod client_api;
 pub mod config;
+pub mod logging;
+pub mod raft;
 pub mod storage;
