@@ -17,6 +17,7 @@
 //! To follow a write, read `command`, then `machine`, then `event`.
 
 pub mod batch;
+pub mod bootstrap;
 pub mod command;
 pub mod error;
 pub mod event;

@@ -11,3 +11,4 @@
 pub mod disk;
 pub mod log;
 pub mod record;
+pub mod snapshot;
