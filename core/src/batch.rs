@@ -57,6 +57,13 @@ impl Batch {
         wire::Batch { stamp: self.stamp.0, proposals }.encode_to_vec().into()
     }
 
+    /// The bytes of a batch without a stamp that carries only this proposal. Encoded batches merge by concatenation: proposals
+    /// accumulate in order, and the last stamp counts. So a leader joins what it gathered without decoding it.
+    #[must_use]
+    pub fn encode_proposal(proposal: &Proposal) -> Bytes {
+        wire::Batch { stamp: 0, proposals: vec![wire::Proposal::from(proposal)] }.encode_to_vec().into()
+    }
+
     /// Reads what [`Batch::encode`] wrote, by this version or a newer one.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use quorate_core::{Batch, MemberId, Roster, RosterMember};
 use super::snapshots::{SnapshotBuilder, Snapshots};
 use super::types::{BatchBytes, EntryOf, LogId, Membership, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig};
 use super::waiters::Waiters;
+use crate::metrics::Metrics;
 use crate::replica::{Outcome, Replica};
 use crate::storage::snapshot::StoredSnapshot;
 
@@ -24,15 +25,22 @@ pub struct StateMachine {
     replica: Arc<Replica>,
     waiters: Arc<Waiters>,
     snapshots: Arc<Snapshots>,
+    metrics: Arc<Metrics>,
     last_applied: Option<LogId>,
     membership: StoredMembership,
 }
 
 impl StateMachine {
     /// Nothing applied yet: the library installs the newest snapshot and applies the log behind it.
-    pub fn new(own: MemberId, replica: Arc<Replica>, waiters: Arc<Waiters>, snapshots: Arc<Snapshots>) -> Self {
+    pub fn new(
+        own: MemberId,
+        replica: Arc<Replica>,
+        waiters: Arc<Waiters>,
+        snapshots: Arc<Snapshots>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let membership = StoredMembership::default();
-        Self { own, replica, waiters, snapshots, last_applied: None, membership }
+        Self { own, replica, waiters, snapshots, metrics, last_applied: None, membership }
     }
 
     fn apply_entry(&mut self, entry: EntryOf) {
