@@ -2,6 +2,7 @@
 //!
 //! - [`record`]: what the raft log's records mean, as prost messages with fixed tags.
 //! - [`log`]: the segmented write-ahead log that holds those records.
+//! - [`snapshot`]: snapshot files.
 //! - [`disk`]: the few file operations whose failure tests must be able to script.
 //!
 //! Invariants: what was acknowledged is on the device; nothing damaged is ever served; a failed
