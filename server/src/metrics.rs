@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prometheus::{Registry, TextEncoder};
 use quorate_core::MemberId;
 
+use crate::client_api::HttpMetrics;
 use crate::member::{AppendStats, Follower, Latency};
 use crate::node::Node;
 use crate::raft::figures::FollowerFigures;
@@ -13,11 +14,14 @@ use crate::raft::figures::FollowerFigures;
 /// See the module.
 pub struct Metrics {
     registry: Registry,
+    http: HttpMetrics,
 }
 
 impl Metrics {
     /// x
-    pub fn new(registry: Registry) -> Self { Self { registry } }
+    pub fn new() -> Result<Self, prometheus::Error> { let registry = Registry::new(); let http = HttpMetrics::register(&registry)?; Ok(Self { registry, http }) }
+    /// x
+    pub fn http(&self) -> &HttpMetrics { &self.http }
     /// x
     pub fn peer_sent(&self, _peer: MemberId, _bytes: usize) {}
     /// x

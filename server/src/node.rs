@@ -249,6 +249,11 @@ impl Node {
         Ok(())
     }
 
+    /// Opens links to the members of the cluster it joins, before the log has told it who they are.
+    pub fn meet(&self, members: &[Known]) {
+        members.iter().for_each(|known| self.0.links.ensure(known.id, &known.peer_urls));
+    }
+
     /// Returns once this member has to stop, and why.
     pub async fn stopped(&self) -> StopReason {
         let mut stop = self.0.stop.subscribe();
@@ -324,9 +329,14 @@ impl Node {
     /// Returns once the log failed, and why.
     pub(crate) async fn log_failed(&self) -> String {
         let mut fatal = self.0.log.fatal();
-        match fatal.wait_for(Option::is_some).await {
-            Ok(fatal) => fatal.as_ref().map_or_else(String::new, ToString::to_string),
-            Err(_) => std::future::pending().await,
+        loop {
+            if let Some(fatal) = &*fatal.borrow_and_update() {
+                return fatal.to_string();
+            }
+            if fatal.changed().await.is_err() {
+                // The log was closed in good order.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -5,8 +5,9 @@ use quorate_core::{Command, Machine, MemberId, Stamp, WatchSpec};
 
 use super::Node;
 use crate::member::{
-    AppendStats, Check, Committed, Follower, LogLevel, Member, MembershipError, ProposeError, Role, Status,
+    AppendStats, Check, Committed, Follower, Member, MembershipError, ProposeError, Role, Status,
 };
+use crate::logging::LogLevel;
 use crate::raft::figures::Figures;
 use crate::storage::log::Space;
 use crate::watch::{Subscription, WatchError, WatchMode};
@@ -104,7 +105,7 @@ impl Member for Node {
     }
 
     fn set_log_level(&self, level: LogLevel) {
-        self.0.logging.set_level(level.into());
+        self.0.logging.set_level(level);
     }
 }
 

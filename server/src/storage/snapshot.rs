@@ -21,7 +21,7 @@ mod reader;
 mod writer;
 
 pub use reader::SnapshotReader;
-pub use writer::SnapshotWriter;
+pub use writer::{SnapshotReceiver, SnapshotWriter};
 
 const MAGIC: &[u8; 8] = b"QUORSNP\n";
 /// The format version this program writes.
