@@ -60,7 +60,7 @@ impl Batch {
     /// Reads what [`Batch::encode`] wrote, by this version or a newer one.
     ///
     /// # Errors
-    /// See [`DecodeError`]. No input makes it panic or allocate more than a small multiple of its size.
+    /// See [`DecodeError`]. No input makes it panic, and what it allocates is in proportion to the input's size, whatever lengths that claims.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let batch = wire::Batch::decode(bytes)?;
         let proposals =

@@ -56,6 +56,26 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_several_members_and_of_added_ones_are_those_etcd_gives() {
+        // Observed from one cluster of three with the token `tok-1`, whose first member has two peer URLs.
+        let id = |ports: &[u16]| {
+            let urls: Vec<String> =
+                ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+            member_id(&urls, "tok-1", None)
+        };
+        let ids = [id(&[23801, 23800]), id(&[23802]), id(&[23803])];
+        assert_eq!(
+            ids.map(|id| id.0),
+            [0x8a89_ba5d_b54f_3ab3, 0x40b1_daa3_6080_f4f0, 0xaf92_976e_dcf7_c038]
+        );
+        assert_eq!(cluster_id(&ids), ClusterId(0x185e_f554_2386_08df));
+        // Observed from members added while a cluster ran.
+        let added = |url: &str, seconds| member_id(&[url.to_owned()], "", Some(seconds)).0;
+        assert_eq!(added("unix://a:1", 1_795_438_610), 0xfa3f_2388_ae1a_6ad2);
+        assert_eq!(added("http://a:1", 1_795_438_616), 0x8539_e5db_0ac0_19a7);
+    }
+
+    #[test]
     fn order_is_irrelevant_and_time_is_not() {
         let (a, b) = ("http://a:1".to_owned(), "http://b:1".to_owned());
         assert_eq!(
