@@ -3,8 +3,8 @@
 use crate::ids::{ClusterId, MemberId};
 use sha1::{Digest, Sha1};
 
-/// The ID of a member: the hash of its sorted peer URLs, the cluster token and, for one added to a running cluster (with an empty
-/// token), the Unix time in seconds.
+/// The ID of a member: the hash of its sorted peer URLs, the cluster token and, for one added to a running cluster
+/// (with an empty token), the Unix time in seconds.
 #[must_use]
 pub fn member_id(peer_urls: &[String], token: &str, added_at_seconds: Option<u64>) -> MemberId {
     let mut sorted: Vec<&String> = peer_urls.iter().collect();

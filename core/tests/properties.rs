@@ -1,5 +1,5 @@
-//! Properties of the machine under random commands: it agrees with a naive store, a restored one goes on alike, history and live
-//! watches tell the same, and no bytes make a decoder panic.
+//! Properties of the machine under random commands: it agrees with a naive store, a restored one goes on alike, history
+//! and live watches tell the same, and no bytes make a decoder panic.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,9 +1,9 @@
 //! The machine as bytes, in bounded chunks, and back.
 //!
-//! A snapshot is complete: a restored machine does with every later command what the original would have done. It is a magic number
-//! with the format version, then records, each after its length (8 bytes, little-endian): one header, the members, the
-//! nodes (parents first), the history (oldest first), one trailer with the counts. Chunks cut this stream anywhere. Checksums are
-//! left to whoever stores or sends it.
+//! A snapshot is complete: a restored machine does with every later command what the original would have done. It is a
+//! magic number with the format version, then records, each after its length (8 bytes, little-endian): one header, the
+//! members, the nodes (parents first), the history (oldest first), one trailer with the counts. Chunks cut this stream
+//! anywhere. Checksums are left to whoever stores or sends it.
 
 mod restore;
 mod wire;
@@ -50,7 +50,8 @@ enum Next {
 }
 
 impl Machine {
-    /// The state as chunks of at most [`CHUNK_BYTES_MAX`] bytes. Holds a frozen view, so that writing may take its time.
+    /// The state as chunks of at most [`CHUNK_BYTES_MAX`] bytes. Holds a frozen view, so that writing may take its
+    /// time.
     #[must_use]
     pub fn snapshot(&self) -> Chunks {
         Chunks { machine: self.clone(), pending: BytesMut::new(), next: Next::Start, nodes: 0 }
