@@ -52,9 +52,9 @@ pub fn parse_endpoint(text: &str) -> anyhow::Result<SocketAddr> {
         bail!("{text}: only plain http is measured; start the servers with an http client URL");
     }
     let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let mut found = address
-        .to_socket_addrs()
-        .with_context(|| format!("{text:?} is not an endpoint; write http://HOST:PORT or HOST:PORT"))?;
+    let mut found = address.to_socket_addrs().with_context(|| {
+        format!("{text:?} is not an endpoint; write http://HOST:PORT or HOST:PORT")
+    })?;
     found.next().with_context(|| format!("the host of {text:?} has no address"))
 }
 
@@ -77,7 +77,9 @@ fn exchange(endpoint: SocketAddr, request: &[u8], patience: Duration) -> io::Res
             return Err(ErrorKind::UnexpectedEof.into());
         }
         parser
-            .feed(buffer.get(..count).unwrap_or_default(), &mut |bytes| body.extend_from_slice(bytes))
+            .feed(buffer.get(..count).unwrap_or_default(), &mut |bytes| {
+                body.extend_from_slice(bytes);
+            })
             .map_err(io::Error::other)?;
         if parser.is_done() {
             return Ok(Answer { status: parser.status(), body });

@@ -49,6 +49,9 @@ pub fn requested() -> bool {
 /// # Errors
 /// After SIGINT or SIGTERM.
 pub fn check() -> anyhow::Result<()> {
-    anyhow::ensure!(!requested(), "stopped by a signal; the servers it launched have been taken down");
+    anyhow::ensure!(
+        !requested(),
+        "stopped by a signal; the servers it launched have been taken down"
+    );
     Ok(())
 }

@@ -22,7 +22,8 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Cluster-Id: cdf818194e3a8c32\r\n\
 X-Etcd-Index: 1234\r\nX-Raft-Index: 4321\r\nX-Raft-Term: 2\r\nContent-Length: 17\r\n\r\n{\"action\":\"set\"}\n";
-const WATCH_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 1234\r\nTransfer-Encoding: chunked\r\n\r\n";
+const WATCH_HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 1234\r\nTransfer-Encoding: chunked\r\n\r\n";
 const WATCH_EVENT: &[u8] = b"11\r\n{\"action\":\"set\"}\n\r\n0\r\n\r\n";
 
 /// A pause the responder makes, once.
@@ -48,7 +49,10 @@ impl Responder {
     ///
     /// # Errors
     /// When there is no port, thread or file descriptor left.
-    pub fn start(stall: Option<Stall>, prepare: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        stall: Option<Stall>,
+        prepare: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -199,7 +203,9 @@ enum Request {
 
 impl Request {
     fn read(bytes: &[u8]) -> Self {
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Self::Incomplete };
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return Self::Incomplete;
+        };
         let (head, body) = bytes.split_at(end + 4);
         if head.starts_with(b"PUT ") {
             return if body.len() < content_length(head) { Self::Incomplete } else { Self::Put };

@@ -95,7 +95,10 @@ impl Connection {
             };
             match self.parser.feed(buffer.get(..count).unwrap_or_default(), &mut |_| ()) {
                 Ok(used) if self.parser.is_done() && used == count => {
-                    return Progress::Answered { status: self.parser.status(), closes: self.parser.closes() };
+                    return Progress::Answered {
+                        status: self.parser.status(),
+                        closes: self.parser.closes(),
+                    };
                 }
                 // Bytes after the answer: nobody asked for them.
                 Ok(_) if self.parser.is_done() => return Progress::Malformed,

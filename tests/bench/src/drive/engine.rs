@@ -31,7 +31,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When no connection can be made at the start, or the plan is impossible.
 pub fn run(plan: &Plan, servers: &Processes) -> anyhow::Result<Tally> {
-    anyhow::ensure!(!plan.endpoints.is_empty(), "no endpoint to load: name one with --endpoint or launch a subject");
+    anyhow::ensure!(
+        !plan.endpoints.is_empty(),
+        "no endpoint to load: name one with --endpoint or launch a subject"
+    );
     anyhow::ensure!(plan.connections > 0, "a load needs at least one connection");
     if let Pace::Open { rate } = plan.pace {
         anyhow::ensure!(rate > 0.0 && rate.is_finite(), "the rate must be above zero");
@@ -92,8 +95,9 @@ impl<'plan> Engine<'plan> {
         for token in 0..plan.connections {
             let endpoint = token % plan.endpoints.len();
             let address = plan.endpoints[endpoint];
-            let connection = Connection::open(address, &poller, token)
-                .with_context(|| format!("could not connect to {address} (connection {})", token + 1))?;
+            let connection = Connection::open(address, &poller, token).with_context(|| {
+                format!("could not connect to {address} (connection {})", token + 1)
+            })?;
             let retry_at = Moment::now();
             slots.push(Slot { endpoint, connection: Some(connection), flight: None, retry_at });
         }
@@ -141,8 +145,11 @@ impl<'plan> Engine<'plan> {
             if (self.pacer.is_spent(now) && self.in_flight == 0) || now >= drain_end {
                 break;
             }
-            let wake_at = self.pacer.next_due().filter(|_| !self.idle.is_empty()).unwrap_or(chores_at);
-            self.poller.wait(wake_at.min(chores_at).since(now), &mut ready).context("epoll failed")?;
+            let wake_at =
+                self.pacer.next_due().filter(|_| !self.idle.is_empty()).unwrap_or(chores_at);
+            self.poller
+                .wait(wake_at.min(chores_at).since(now), &mut ready)
+                .context("epoll failed")?;
             for token in &ready {
                 self.advance(*token);
             }
@@ -177,7 +184,11 @@ impl<'plan> Engine<'plan> {
     #[inline]
     fn send(&mut self, token: usize, counts_from: Moment, now: Moment) {
         let mix = &self.plan.mix;
-        let kind = if self.chance.below(100) < u64::from(mix.read_percent) { Kind::Read } else { Kind::Write };
+        let kind = if self.chance.below(100) < u64::from(mix.read_percent) {
+            Kind::Read
+        } else {
+            Kind::Write
+        };
         let key = match mix.order {
             KeyOrder::Random => self.chance.below(mix.keys),
             KeyOrder::Sequential => self.sequence % mix.keys.max(1),
@@ -189,7 +200,9 @@ impl<'plan> Engine<'plan> {
         slot.flight = Some(Flight { kind, counts_from, sent_at: now });
         self.in_flight += 1;
         let sent = match &mut slot.connection {
-            Some(connection) => connection.send(template.fill(key, self.sequence), &self.poller).is_ok(),
+            Some(connection) => {
+                connection.send(template.fill(key, self.sequence), &self.poller).is_ok()
+            }
             None => false,
         };
         if !sent {
@@ -211,7 +224,9 @@ impl<'plan> Engine<'plan> {
             Progress::Partial => {}
             Progress::Answered { status, closes } => self.answered(token, status, closes),
             Progress::Broken => self.fail(token, Moment::now(), |tally| tally.errors.broken += 1),
-            Progress::Malformed => self.fail(token, Moment::now(), |tally| tally.errors.malformed += 1),
+            Progress::Malformed => {
+                self.fail(token, Moment::now(), |tally| tally.errors.malformed += 1);
+            }
         }
     }
 
@@ -275,7 +290,9 @@ impl<'plan> Engine<'plan> {
     fn chores(&mut self, now: Moment) {
         for token in 0..self.slots.len() {
             let slot = &self.slots[token];
-            let late = slot.flight.is_some_and(|flight| now.since(flight.sent_at) > self.plan.request_timeout);
+            let late = slot
+                .flight
+                .is_some_and(|flight| now.since(flight.sent_at) > self.plan.request_timeout);
             if late {
                 self.fail(token, now, |tally| tally.errors.timeout += 1);
             } else if slot.connection.is_none() && now >= slot.retry_at {

@@ -1,10 +1,10 @@
 //! Readiness of many sockets (level-triggered epoll), with waits as short as the clock can tell.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::time::Timespec;
 
@@ -15,7 +15,6 @@ const EVENTS_MAX: usize = 512;
 #[derive(Debug)]
 pub struct Poller {
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
 }
 
 impl Poller {
@@ -25,7 +24,7 @@ impl Poller {
     /// When the process has no file descriptor left.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(EVENTS_MAX) })
+        Ok(Self { epoll })
     }
 
     /// Reports `source` as `token` whenever it can be read. Closing it ends that.
@@ -43,7 +42,8 @@ impl Poller {
     /// When `source` is not registered.
     pub fn watch_writes(&self, source: impl AsFd, token: usize, on: bool) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token as u64);
-        let flags = if on { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+        let flags =
+            if on { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
         Ok(epoll::modify(&self.epoll, source, data, flags)?)
     }
 
@@ -51,18 +51,19 @@ impl Poller {
     ///
     /// # Errors
     /// When the kernel refuses; a signal is no error, only an early return.
-    pub fn wait(&mut self, timeout: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
+    pub fn wait(&self, timeout: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
         ready.clear();
-        self.events.clear();
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS_MAX];
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let (events, _) = match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
+            Ok(events) => events,
+            Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
-        ready.extend(self.events.iter().map(|event| {
+        };
+        ready.extend(events.iter().map(|event| {
             let data = event.data;
             usize::try_from(data.u64()).unwrap_or(usize::MAX)
         }));

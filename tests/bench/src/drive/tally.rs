@@ -127,8 +127,11 @@ impl Errors {
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<String> =
-            self.status.iter().map(|(status, count)| format!("{count} x status {status}")).collect();
+        let mut parts: Vec<String> = self
+            .status
+            .iter()
+            .map(|(status, count)| format!("{count} x status {status}"))
+            .collect();
         for (count, name) in [
             (self.timeout, "timed out"),
             (self.broken, "connection broken"),
@@ -240,6 +243,9 @@ mod tests {
         tally.errors.timeout = 10;
         assert_eq!(tally.invalid(), None);
         tally.errors.status.insert(500, 2);
-        assert_eq!(tally.invalid().as_deref(), Some("0.12% errors: 2 x status 500, 10 x timed out"));
+        assert_eq!(
+            tally.invalid().as_deref(),
+            Some("0.12% errors: 2 x status 500, 10 x timed out")
+        );
     }
 }

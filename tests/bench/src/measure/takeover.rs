@@ -16,7 +16,7 @@ use super::record::Metric;
 use crate::clock::Moment;
 use crate::control;
 use crate::interrupt;
-use crate::servers::{Cluster, Timing, leader_of};
+use crate::servers::{Cluster, Member, Timing, leader_of};
 
 /// Writers must have been served this often before the blow falls, or there was nothing to interrupt.
 const WRITES_BEFORE: usize = 20;
@@ -68,7 +68,9 @@ impl TakeoverSpec {
             outages.push(self.strike(cluster)?);
         }
         outages.sort();
-        let ms = |outage: Option<&Duration>| outage.map_or(f64::NAN, |outage| outage.as_secs_f64() * 1e3);
+        let ms = |outage: Option<&Duration>| {
+            outage.map_or(f64::NAN, |outage| outage.as_secs_f64() * 1e3)
+        };
         Ok(vec![
             Metric::lower("median", "ms", ms(outages.get(outages.len() / 2))),
             Metric::lower("longest", "ms", ms(outages.last())),
@@ -79,8 +81,10 @@ impl TakeoverSpec {
     fn strike(&self, cluster: &mut Cluster) -> anyhow::Result<Duration> {
         let endpoints = cluster.endpoints();
         let leader = leader_of(&endpoints)?;
-        let survivors: Vec<SocketAddr> = endpoints.into_iter().filter(|endpoint| *endpoint != leader).collect();
-        let victim = cluster.member_mut(leader).context("the leader is not one of the launched members")?;
+        let survivors: Vec<SocketAddr> =
+            endpoints.into_iter().filter(|endpoint| *endpoint != leader).collect();
+        let victim =
+            cluster.member_mut(leader).context("the leader is not one of the launched members")?;
         let writes = Writes::default();
         let outage = thread::scope(|scope| {
             for survivor in &survivors {
@@ -93,26 +97,28 @@ impl TakeoverSpec {
         })?;
         // Whatever the blow was, the member must be gone before it is started again.
         victim.signal(Signal::KILL)?;
-        victim.reap()?;
+        victim.reap(TAKEOVER_MAX)?;
         victim.restart()?;
         cluster.await_service(Moment::now()).context("the struck member did not come back")?;
         Ok(outage)
     }
 
-    fn outage(&self, victim: &mut crate::servers::Member, writes: &Writes) -> anyhow::Result<Duration> {
-        writes.await_one("a write before the blow", |acknowledged| acknowledged.len() >= WRITES_BEFORE)?;
+    fn outage(&self, victim: &mut Member, writes: &Writes) -> anyhow::Result<Duration> {
+        writes.await_one("a write before the blow", |acknowledged| {
+            acknowledged.len() >= WRITES_BEFORE
+        })?;
         let struck = Moment::now();
         let effective = match self.blow {
             Blow::Kill => {
                 victim.signal(Signal::KILL)?;
                 // Only a reaped process is sure to do nothing more. Not reaping would leave its PID taken.
-                victim.reap()?;
+                victim.reap(TAKEOVER_MAX)?;
                 Moment::now()
             }
             Blow::Terminate => {
                 victim.signal(Signal::TERM)?;
-                victim.reap()?;
-                struck
+                victim.reap(TAKEOVER_MAX)?;
+                Moment::now()
             }
             Blow::Freeze => {
                 victim.signal(Signal::STOP)?;
@@ -120,15 +126,24 @@ impl TakeoverSpec {
             }
         };
         let first_after = |acknowledged: &[Write]| {
-            acknowledged.iter().filter(|write| write.sent >= effective).map(|write| write.acknowledged).min()
+            acknowledged
+                .iter()
+                .filter(|write| write.sent >= effective)
+                .map(|write| write.acknowledged)
+                .min()
         };
-        writes.await_one("a write after the blow", |acknowledged| first_after(acknowledged).is_some())?;
+        writes.await_one("a write after the blow", |acknowledged| {
+            first_after(acknowledged).is_some()
+        })?;
         let longest = {
-            let acknowledged = writes.acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let acknowledged =
+                writes.acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             match self.blow {
                 // A leader that hands over causes no clean before and after: the longest silence is the outage.
                 Blow::Terminate => longest_silence(&acknowledged, struck),
-                Blow::Kill | Blow::Freeze => first_after(&acknowledged).map(|first| first.since(struck)),
+                Blow::Kill | Blow::Freeze => {
+                    first_after(&acknowledged).map(|first| first.since(struck))
+                }
             }
         };
         longest.context("no write was acknowledged after the blow")
@@ -156,7 +171,10 @@ impl Writes {
             let answer = control::put(endpoint, "takeover", "x", patience);
             if answer.is_ok_and(|answer| matches!(answer.status, 200 | 201)) {
                 let write = Write { sent, acknowledged: Moment::now() };
-                self.acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(write);
+                self.acknowledged
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .push(write);
             } else {
                 thread::sleep(RETRY_PAUSE);
             }
@@ -195,7 +213,10 @@ mod tests {
             acknowledged: Moment::from_nanos(at),
         };
         let writes = [write(0), write(900), write(1000), write(1300), write(1350)];
-        assert_eq!(longest_silence(&writes, Moment::from_nanos(1001)), Some(Duration::from_nanos(300)));
+        assert_eq!(
+            longest_silence(&writes, Moment::from_nanos(1001)),
+            Some(Duration::from_nanos(300))
+        );
         assert_eq!(longest_silence(&writes[..1], Moment::from_nanos(0)), None);
     }
 }

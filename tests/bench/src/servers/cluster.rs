@@ -60,11 +60,17 @@ impl Cluster {
     ///
     /// # Errors
     /// When a member cannot be started, ends, or the cluster does not form in a minute.
-    pub fn form(subject: &Subject, timing: &Timing, root: &DataRoot) -> anyhow::Result<(Self, Formation)> {
+    pub fn form(
+        subject: &Subject,
+        timing: &Timing,
+        root: &DataRoot,
+    ) -> anyhow::Result<(Self, Formation)> {
         let data = tempfile::Builder::new()
             .prefix("quorate-bench-")
             .tempdir_in(root.path())
-            .with_context(|| format!("could not make a data directory in {}", root.path().display()))?;
+            .with_context(|| {
+                format!("could not make a data directory in {}", root.path().display())
+            })?;
         let ports = free_ports(2 * MEMBERS)?;
         let (clients, peers) = ports.split_at(MEMBERS);
         let start = Moment::now();
@@ -78,9 +84,9 @@ impl Cluster {
             members.push(Member::start(&subject.binary, args, log, *client)?);
         }
         let mut cluster = Self { members, _data: data };
-        let formation = cluster
-            .await_service(start)
-            .with_context(|| format!("the cluster of {} ({}) did not form", subject.name, subject.binary.display()))?;
+        let formation = cluster.await_service(start).with_context(|| {
+            format!("the cluster of {} ({}) did not form", subject.name, subject.binary.display())
+        })?;
         Ok((cluster, formation))
     }
 
@@ -119,16 +125,23 @@ impl Cluster {
                 let mut turn = endpoints.into_iter().cycle();
                 scope.spawn(move || await_answer(stop, || turn.next().is_some_and(takes_writes)))
             };
-            while !(watchers.iter().all(thread::ScopedJoinHandle::is_finished) && writer.is_finished()) {
+            while !(watchers.iter().all(thread::ScopedJoinHandle::is_finished)
+                && writer.is_finished())
+            {
                 let trouble = self.trouble(start);
                 if trouble.is_err() {
                     stop.store(true, Ordering::Relaxed);
-                    return trouble.map(|()| Formation { healthy: Duration::ZERO, first_write: Duration::ZERO });
+                    return trouble.map(|()| Formation {
+                        healthy: Duration::ZERO,
+                        first_write: Duration::ZERO,
+                    });
                 }
                 thread::sleep(LOOK_EVERY);
             }
             let healthy = watchers.into_iter().map(|watcher| watcher.join().ok().flatten());
-            let healthy = healthy.collect::<Option<Vec<Moment>>>().and_then(|moments| moments.into_iter().max());
+            let healthy = healthy
+                .collect::<Option<Vec<Moment>>>()
+                .and_then(|moments| moments.into_iter().max());
             let first_write = writer.join().ok().flatten();
             let (Some(healthy), Some(first_write)) = (healthy, first_write) else {
                 bail!("a thread that waited for the cluster ended early");
@@ -157,13 +170,17 @@ pub fn leader_of(endpoints: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
     let deadline = Moment::now().after(Duration::from_secs(10));
     loop {
         for endpoint in endpoints {
-            if let Some(leader) = named_leader(*endpoint).filter(|leader| endpoints.contains(leader)) {
+            if let Some(leader) =
+                named_leader(*endpoint).filter(|leader| endpoints.contains(leader))
+            {
                 return Ok(leader);
             }
         }
         interrupt::check()?;
         if Moment::now() > deadline {
-            bail!("no member named a leader among {endpoints:?} in 10 s; give the endpoints as they are advertised");
+            bail!(
+                "no member named a leader among {endpoints:?} in 10 s; give the endpoints as they are advertised"
+            );
         }
         thread::sleep(LOOK_EVERY);
     }
@@ -196,7 +213,8 @@ fn is_healthy(endpoint: SocketAddr) -> bool {
 }
 
 fn takes_writes(endpoint: SocketAddr) -> bool {
-    control::put(endpoint, "formed", "yes", LOOK_PATIENCE).is_ok_and(|answer| matches!(answer.status, 200 | 201))
+    control::put(endpoint, "formed", "yes", LOOK_PATIENCE)
+        .is_ok_and(|answer| matches!(answer.status, 200 | 201))
 }
 
 /// Ports the system chose. They are let go just before use; only a bind to port 0 elsewhere in between could take one.
@@ -205,10 +223,17 @@ fn free_ports(count: usize) -> anyhow::Result<Vec<SocketAddr>> {
         .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
         .collect::<Result<_, _>>()
         .context("the system has no free port on 127.0.0.1")?;
-    held.iter().map(|listener| listener.local_addr().context("a bound socket has no address")).collect()
+    held.iter()
+        .map(|listener| listener.local_addr().context("a bound socket has no address"))
+        .collect()
 }
 
-fn member_flags(number: usize, client: &SocketAddr, peers: &[SocketAddr], folder: &str) -> Vec<String> {
+fn member_flags(
+    number: usize,
+    client: &SocketAddr,
+    peers: &[SocketAddr],
+    folder: &str,
+) -> Vec<String> {
     let peer = peers.get(number).map(SocketAddr::to_string).unwrap_or_default();
     let initial: Vec<String> =
         peers.iter().enumerate().map(|(number, peer)| format!("m{number}=http://{peer}")).collect();

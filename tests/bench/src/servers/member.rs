@@ -7,9 +7,16 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::clock::Moment;
+
+/// Pause between looks at a member that is to end; short, for takeovers are timed across it.
+const REAP_LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// How much of a dead member's log is shown.
 const LOG_TAIL_BYTES: usize = 2_000;
@@ -29,7 +36,12 @@ impl Member {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn start(binary: &Path, args: Vec<String>, log: PathBuf, client: SocketAddr) -> anyhow::Result<Self> {
+    pub fn start(
+        binary: &Path,
+        args: Vec<String>,
+        log: PathBuf,
+        client: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let child = spawn(binary, &args, &log)?;
         Ok(Self { child, binary: binary.to_owned(), args, log, client })
     }
@@ -51,16 +63,30 @@ impl Member {
     /// # Errors
     /// When it has been reaped before.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        kill_process(Pid::from_child(&self.child), signal)
-            .with_context(|| format!("could not send {signal:?} to the member with pid {}", self.pid()))
+        kill_process(Pid::from_child(&self.child), signal).with_context(|| {
+            format!("could not send {signal:?} to the member with pid {}", self.pid())
+        })
     }
 
     /// Waits until it has ended.
     ///
     /// # Errors
-    /// When the kernel refuses.
-    pub fn reap(&mut self) -> anyhow::Result<ExitStatus> {
-        self.child.wait().context("could not wait for a member")
+    /// When it has not after `patience`.
+    pub fn reap(&mut self, patience: Duration) -> anyhow::Result<ExitStatus> {
+        let deadline = Moment::now().after(patience);
+        loop {
+            if let Some(status) = self.child.try_wait().context("could not wait for a member")? {
+                return Ok(status);
+            }
+            if Moment::now() > deadline {
+                bail!(
+                    "the member with pid {} has not ended after {} s",
+                    self.pid(),
+                    patience.as_secs()
+                );
+            }
+            thread::sleep(REAP_LOOK_EVERY);
+        }
     }
 
     /// Starts it again, with the same flags on the same data. It must have ended.

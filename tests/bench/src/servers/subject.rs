@@ -39,19 +39,22 @@ impl Subject {
     /// # Errors
     /// When it is not of that form, or there is no such program.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let Some((name, path)) = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        let Some((name, path)) =
+            text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
         else {
             bail!("a subject is written NAME=PATH, as in etcd=/usr/bin/etcd; got {text:?}");
         };
-        let binary = Path::new(path)
-            .canonicalize()
-            .with_context(|| format!("subject {name}: there is no program at {path}; build or install it first"))?;
+        let binary = Path::new(path).canonicalize().with_context(|| {
+            format!("subject {name}: there is no program at {path}; build or install it first")
+        })?;
         Ok(Self { name: name.to_owned(), binary, flags: Vec::new() })
     }
 
     /// Adds `NAME=FLAG` if it is meant for this subject.
     pub fn accept_flag(&mut self, text: &str) {
-        if let Some(flag) = text.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('=')) {
+        if let Some(flag) =
+            text.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('='))
+        {
             self.flags.push(flag.to_owned());
         }
     }
@@ -61,7 +64,9 @@ impl Timing {
     /// The flags that set it.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
-        let flag = |name: &str, span: Option<Duration>| span.map(|span| format!("--{name}={}", span.as_millis()));
+        let flag = |name: &str, span: Option<Duration>| {
+            span.map(|span| format!("--{name}={}", span.as_millis()))
+        };
         [flag("heartbeat-interval", self.heartbeat), flag("election-timeout", self.election)]
             .into_iter()
             .flatten()
@@ -75,10 +80,14 @@ impl DataRoot {
     /// # Errors
     /// When it does not exist or is kept in memory, where a durable write costs nothing.
     pub fn new(path: &Path) -> anyhow::Result<Self> {
-        let found = statfs(path).with_context(|| format!("cannot use {} for data directories", path.display()))?;
+        let found = statfs(path)
+            .with_context(|| format!("cannot use {} for data directories", path.display()))?;
         let kind = u64::try_from(found.f_type).unwrap_or(0);
         if MEMORY_FILE_SYSTEMS.contains(&kind) {
-            bail!("{} is kept in memory: writes there are never durable; name a disk with --data-root", path.display());
+            bail!(
+                "{} is kept in memory: writes there are never durable; name a disk with --data-root",
+                path.display()
+            );
         }
         Ok(Self(path.to_owned()))
     }
@@ -99,7 +108,10 @@ mod tests {
         let mut subject = Subject::parse("sh=/bin/sh").expect("a program");
         subject.accept_flag("sh=--one=1");
         subject.accept_flag("shell=--two");
-        assert_eq!((subject.name.as_str(), subject.flags.as_slice()), ("sh", &["--one=1".to_owned()][..]));
+        assert_eq!(
+            (subject.name.as_str(), subject.flags.as_slice()),
+            ("sh", &["--one=1".to_owned()][..])
+        );
         for text in ["/bin/sh", "=/bin/sh", "sh=", "sh=/no/such/program"] {
             assert!(Subject::parse(text).is_err(), "{text}");
         }

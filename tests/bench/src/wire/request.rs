@@ -85,7 +85,12 @@ mod tests {
             let mut template = Template::put(host(), "bench", value_bytes);
             let text = String::from_utf8(template.fill(42, 0xbeef).to_vec()).expect("text");
             let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-            assert!(head.starts_with("PUT /v2/keys/bench/000000042 HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n"), "{head}");
+            assert!(
+                head.starts_with(
+                    "PUT /v2/keys/bench/000000042 HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n"
+                ),
+                "{head}"
+            );
             assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
             assert_eq!(body.len(), 6 + value_bytes);
             if value_bytes >= 16 {
@@ -98,7 +103,9 @@ mod tests {
     fn a_read_names_its_key_and_consistency() {
         let mut template = Template::read(host(), "a/b", true);
         let text = String::from_utf8(template.fill(1_234_567_890, 1).to_vec()).expect("text");
-        assert!(text.starts_with("GET /v2/keys/a/b/234567890?quorum=true&recursive=false&sorted=false HTTP/1.1\r\n"));
+        assert!(text.starts_with(
+            "GET /v2/keys/a/b/234567890?quorum=true&recursive=false&sorted=false HTTP/1.1\r\n"
+        ));
         assert!(text.ends_with("\r\n\r\n"));
     }
 }

@@ -208,19 +208,29 @@ impl ResponseParser {
         Ok(())
     }
 
-    fn take_chunk_size(&mut self, data: &[u8], mut size: u64, mut extension: bool) -> Result<usize, Malformed> {
+    fn take_chunk_size(
+        &mut self,
+        data: &[u8],
+        mut size: u64,
+        mut extension: bool,
+    ) -> Result<usize, Malformed> {
         for (at, byte) in data.iter().enumerate() {
             match byte {
                 b'\n' => {
-                    self.phase =
-                        if size == 0 { Phase::Trailer { line_empty: true } } else { Phase::ChunkData(size) };
+                    self.phase = if size == 0 {
+                        Phase::Trailer { line_empty: true }
+                    } else {
+                        Phase::ChunkData(size)
+                    };
                     return Ok(at + 1);
                 }
                 b'\r' => {}
                 b';' => extension = true,
                 _ if extension => {}
                 _ => {
-                    let digit = char::from(*byte).to_digit(16).ok_or(Malformed("a chunk size is not hexadecimal"))?;
+                    let digit = char::from(*byte)
+                        .to_digit(16)
+                        .ok_or(Malformed("a chunk size is not hexadecimal"))?;
                     size = size
                         .checked_mul(16)
                         .and_then(|size| size.checked_add(u64::from(digit)))
@@ -280,14 +290,17 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 18 {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
+    digits.iter().try_fold(0_u64, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLAIN: &[u8] = b"HTTP/1.1 201 Created\r\nX-Etcd-Index: 7\r\nContent-Length: 5\r\n\r\nhello";
+    const PLAIN: &[u8] =
+        b"HTTP/1.1 201 Created\r\nX-Etcd-Index: 7\r\nContent-Length: 5\r\n\r\nhello";
     const CHUNKED: &[u8] =
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nB\r\n0123456789\n\r\n0\r\nT: v\r\n\r\n";
 
@@ -312,7 +325,11 @@ mod tests {
             assert_eq!(parse(PLAIN, cut), Ok((201, b"hello".to_vec(), PLAIN.len())), "cut {cut}");
         }
         for cut in 1..=CHUNKED.len() {
-            assert_eq!(parse(CHUNKED, cut), Ok((200, b"abc0123456789\n".to_vec(), CHUNKED.len())), "cut {cut}");
+            assert_eq!(
+                parse(CHUNKED, cut),
+                Ok((200, b"abc0123456789\n".to_vec(), CHUNKED.len())),
+                "cut {cut}"
+            );
         }
     }
 
@@ -341,7 +358,9 @@ mod tests {
     #[test]
     fn bodies_that_end_with_the_connection() {
         let mut parser = ResponseParser::default();
-        parser.feed(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\ngone", &mut |_| ()).expect("parses");
+        parser
+            .feed(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\ngone", &mut |_| ())
+            .expect("parses");
         assert!(!parser.is_done());
         assert!(parser.end_of_stream() && parser.closes());
         let mut cut = ResponseParser::default();
@@ -374,7 +393,11 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
             &long,
         ] {
-            assert!(ResponseParser::default().feed(wire, &mut |_| ()).is_err(), "{}", String::from_utf8_lossy(wire));
+            assert!(
+                ResponseParser::default().feed(wire, &mut |_| ()).is_err(),
+                "{}",
+                String::from_utf8_lossy(wire)
+            );
         }
     }
 }
