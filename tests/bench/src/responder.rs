@@ -20,8 +20,6 @@ const STOP_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A request bigger than this is refused by closing the connection.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Cluster-Id: cdf818194e3a8c32\r\n\
-X-Etcd-Index: 1234\r\nX-Raft-Index: 4321\r\nX-Raft-Term: 2\r\nContent-Length: 17\r\n\r\n{\"action\":\"set\"}\n";
 const WATCH_HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 1234\r\nTransfer-Encoding: chunked\r\n\r\n";
 const WATCH_EVENT: &[u8] = b"11\r\n{\"action\":\"set\"}\n\r\n0\r\n\r\n";
@@ -65,6 +63,7 @@ impl Responder {
             poller,
             clients: Vec::new(),
             waiting: Vec::new(),
+            answer: answer(address),
             stall,
             served: Arc::clone(&served),
             buffer: vec![0; REQUEST_BYTES_MAX],
@@ -106,6 +105,7 @@ struct Service {
     clients: Vec<Option<Client>>,
     /// Tokens of the clients that wait for an event.
     waiting: Vec<usize>,
+    answer: Vec<u8>,
     stall: Option<Stall>,
     served: Arc<AtomicU64>,
     buffer: Vec<u8>,
@@ -177,7 +177,7 @@ impl Service {
             self.waiting.push(token);
             return client.stream.write_all(WATCH_HEAD).is_ok();
         }
-        let alive = client.stream.write_all(ANSWER).is_ok();
+        let alive = client.stream.write_all(&self.answer).is_ok();
         if what == Request::Put {
             self.publish();
         }
@@ -213,6 +213,17 @@ impl Request {
         let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
         if line.windows(9).any(|window| window == b"wait=true") { Self::Watch } else { Self::Other }
     }
+}
+
+/// The one answer. It names the responder as its own leader, for whoever asked that.
+fn answer(address: SocketAddr) -> Vec<u8> {
+    let body = format!("{{\"action\":\"set\",\"clientURLs\":[\"http://{address}\"]}}\n");
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Etcd-Cluster-Id: cdf818194e3a8c32\r\n\
+         X-Etcd-Index: 1234\r\nX-Raft-Index: 4321\r\nX-Raft-Term: 2\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 fn content_length(head: &[u8]) -> usize {

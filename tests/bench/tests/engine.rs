@@ -40,7 +40,10 @@ fn a_counted_load_is_served_to_the_last_request() {
     assert_eq!(tally.errors.total(), 0, "{}", tally.errors);
     assert_eq!(tally.reads.count() + tally.writes.count(), 2_000);
     assert_eq!(responder.served(), 2_000);
-    assert!(tally.reads.count() > 800 && tally.writes.count() > 800, "half of 2000 each, by seed 7");
+    assert!(
+        tally.reads.count() > 800 && tally.writes.count() > 800,
+        "half of 2000 each, by seed 7"
+    );
     assert!(tally.rate() > 0.0 && tally.own_cpu > Duration::ZERO);
     assert!(tally.server_cpu.is_some(), "the process was named");
 }

@@ -5,7 +5,10 @@ use std::process::{Command, Output};
 use quorate_bench::responder::{Responder, Stall};
 
 fn bench(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_quorate-bench")).args(args).output().expect("the program starts")
+    Command::new(env!("CARGO_BIN_EXE_quorate-bench"))
+        .args(args)
+        .output()
+        .expect("the program starts")
 }
 
 #[test]
@@ -39,7 +42,17 @@ fn a_load_prints_a_table_and_writes_every_record() {
         .collect();
     assert_eq!(
         names,
-        ["throughput", "p50", "p99", "p99.9", "max", "server CPU", "generator CPU", "answered", "errors"]
+        [
+            "throughput",
+            "p50",
+            "p99",
+            "p99.9",
+            "max",
+            "server CPU",
+            "generator CPU",
+            "answered",
+            "errors"
+        ]
     );
 }
 
@@ -56,7 +69,10 @@ fn too_many_errors_make_the_exit_code_say_so() {
         "--request-timeout=0.1",
     ]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("INVALID target round 1: write, 64 connections"));
+    assert!(
+        String::from_utf8_lossy(&output.stdout)
+            .contains("INVALID target round 1: write, 64 connections")
+    );
 }
 
 #[test]
@@ -71,6 +87,41 @@ fn nothing_to_measure_says_what_to_do() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(advice), "{args:?}: {text}");
+    }
+}
+
+/// Every watcher is told of every event: held by this program alone, or by workers when it may not open enough files.
+#[test]
+fn a_fan_out_tells_all_watchers_from_one_process_or_several() {
+    for files in [400, 2_000] {
+        let responder = Responder::start(None, || ()).expect("a responder");
+        let script = format!(
+            "ulimit -n {files} && exec \"$0\" watch --watchers=300 --events=3 --endpoint={} --pid={} --json=\"$1\"",
+            responder.address(),
+            std::process::id()
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        let json = folder.path().join("records.json");
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_quorate-bench")])
+            .arg(&json)
+            .output()
+            .expect("a shell");
+        assert!(
+            output.status.success(),
+            "{files} files: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let records: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&json).expect("the file")).expect("JSON");
+        let told = &records["records"][0]["metrics"][0];
+        assert_eq!(told["name"], "all told");
+        assert!(told["value"].as_f64().is_some_and(|ms| ms > 0.0), "{records}");
+        assert_eq!(
+            responder.served(),
+            2 + 3 + 3 * 300,
+            "leader, key, events, and each watcher's watches"
+        );
     }
 }
 

@@ -12,7 +12,8 @@ use crate::measure::{Blow, FanoutSpec, Group, LoadSpec, Scenario, Spread, Suite,
 use crate::servers::Timing;
 
 /// Groups by name, in their order.
-const GROUPS: [&str; 5] = ["writes", "reads", "watch", "takeover", "takeover-tuned"];
+const GROUPS: [&str; 6] =
+    ["writes", "reads", "watch", "watch-leader", "takeover", "takeover-tuned"];
 
 /// The tuned timing: what a cluster in one rack may use (election ten times the heartbeat, as always advised).
 const TUNED: Timing = Timing {
@@ -27,7 +28,7 @@ pub(super) fn command() -> Command {
             Arg::new("quick")
                 .long("quick")
                 .action(ArgAction::SetTrue)
-                .help("Short runs: about two minutes for two subjects and one round"),
+                .help("Short runs: two to three minutes for two subjects"),
         )
         .arg(
             Arg::new("only")
@@ -55,7 +56,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<Verdict> {
     let groups = [
         scale.writes(),
         scale.reads(),
-        scale.watch(),
+        scale.watch(Spread::All, "all members"),
+        scale.watch(Spread::Leader, "the leader"),
         scale.takeover(Timing::default()),
         scale.takeover(TUNED),
     ];
@@ -64,7 +66,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<Verdict> {
         .zip(groups)
         .filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|chosen| chosen == *name))
         .map(|(name, (timing, scenarios))| Group { name: (*name).to_owned(), timing, scenarios });
-    options::run_suite(matches, Suite { groups: groups.collect(), rounds: 1 })
+    options::run_suite(matches, Suite { groups: groups.collect(), rounds: scale.rounds })
 }
 
 /// How long everything is.
@@ -72,6 +74,7 @@ struct Scale {
     warmup: Duration,
     duration: Duration,
     keys: u64,
+    rounds: u32,
     events: u32,
     takeovers: u32,
     rate: f64,
@@ -89,6 +92,7 @@ impl Scale {
             warmup: Duration::from_millis(if quick { 500 } else { 2_000 }),
             duration: Duration::from_secs(if quick { 2 } else { 8 }),
             keys: if quick { 2_000 } else { 10_000 },
+            rounds: if quick { 2 } else { 3 },
             events: if quick { 3 } else { 10 },
             takeovers: if quick { 1 } else { 3 },
             rate: value(matches, "rate")?,
@@ -131,16 +135,13 @@ impl Scale {
         (Timing::default(), scenarios)
     }
 
-    fn watch(&self) -> Content {
-        let fanout = |spread: Spread, place: &str| {
-            let watchers = usize::try_from(self.watchers).unwrap_or(usize::MAX);
-            let name = format!("fan-out to {watchers} watchers on {place}");
-            Scenario::Fanout(FanoutSpec { name, watchers, spread, events: self.events })
-        };
-        // All members first: afterwards the leader has memory to spare, and a watcher there would seem free.
+    /// Each spread has a cluster of its own: memory that earlier watchers have freed would make later ones seem free.
+    fn watch(&self, spread: Spread, place: &str) -> Content {
+        let watchers = usize::try_from(self.watchers).unwrap_or(usize::MAX);
+        let name = format!("fan-out to {watchers} watchers on {place}");
         (
             Timing::default(),
-            vec![fanout(Spread::All, "all members"), fanout(Spread::Leader, "the leader")],
+            vec![Scenario::Fanout(FanoutSpec { name, watchers, spread, events: self.events })],
         )
     }
 

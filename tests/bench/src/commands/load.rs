@@ -11,7 +11,7 @@ use crate::measure::{Group, LoadSpec, Scenario, Suite};
 
 pub(super) fn command() -> Command {
     let command = Command::new("load")
-        .about("Runs one load: writes, reads or both, as fast as answers come or at a rate")
+        .about("Runs one load below /v2/keys/bench: writes, reads or both, as fast as answers come or at a rate")
         .arg(
             option("connections", "COUNT", "64", "Connections in all")
                 .value_parser(value_parser!(u64).range(1..=15_000)),

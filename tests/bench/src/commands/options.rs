@@ -15,6 +15,12 @@ use crate::measure::{Spread, Suite, Target};
 use crate::report::{Machine, Table, to_json};
 use crate::servers::{DataRoot, Processes, Subject, Timing};
 
+/// What a reader of the table must know.
+const LEGEND: &str = "\
+Cells are the median of the rounds (least..most). Latencies of an open loop count from the moment a request was due;
+all others are service times, which hide what a stalled server keeps from being sent. Server CPU is that of all
+members. Better by more than 1 is better, whichever way the metric goes.";
+
 /// Adds the options that say what is measured, how often, and where the figures go.
 pub(crate) fn with_target(command: Command) -> Command {
     command
@@ -60,8 +66,11 @@ pub(crate) fn with_target(command: Command) -> Command {
             .value_parser(value_parser!(PathBuf)),
         )
         .arg(
-            option("rounds", "COUNT", "1", "Repetitions; subjects take turns")
-                .value_parser(value_parser!(u32).range(1..=100)),
+            Arg::new("rounds")
+                .long("rounds")
+                .value_name("COUNT")
+                .value_parser(value_parser!(u32).range(1..=100))
+                .help("Repetitions; subjects take turns [default: 1; for compare 3, or 2 with --quick]"),
         )
         .arg(
             Arg::new("json")
@@ -158,7 +167,7 @@ pub(crate) fn endpoints(matches: &ArgMatches) -> anyhow::Result<Vec<SocketAddr>>
 
 /// Runs `suite` on the target asked for, and shows the result.
 pub(crate) fn run_suite(matches: &ArgMatches, mut suite: Suite) -> anyhow::Result<Verdict> {
-    suite.rounds = value(matches, "rounds")?;
+    suite.rounds = matches.get_one("rounds").copied().unwrap_or(suite.rounds);
     let target = target(matches)?;
     let subjects: &[Subject] =
         if let Target::Launched { subjects, .. } = &target { subjects } else { &[] };
@@ -168,7 +177,7 @@ pub(crate) fn run_suite(matches: &ArgMatches, mut suite: Suite) -> anyhow::Resul
     let mut out = std::io::stdout().lock();
     let body = if matches.get_flag("markdown") { table.markdown() } else { table.text() };
     let faults = table.faults().join("\n");
-    writeln!(out, "{}\n\n{body}\n{faults}", machine.lines().join("\n"))
+    writeln!(out, "{}\n\n{body}\n{LEGEND}\n{faults}", machine.lines().join("\n"))
         .context("could not print the table")?;
     if let Some(path) = matches.get_one::<PathBuf>("json") {
         let command: Vec<String> = std::env::args().skip(1).collect();

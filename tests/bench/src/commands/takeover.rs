@@ -50,15 +50,5 @@ pub(super) fn takeover_name(timing: &Timing, blow: Blow) -> String {
         Blow::Terminate => "SIGTERM",
         Blow::Freeze => "SIGSTOP",
     };
-    if *timing == Timing::default() {
-        return format!("takeover after {blow}, default timing");
-    }
-    let ms = |span: Option<Duration>| {
-        span.map_or("default".to_owned(), |span| format!("{} ms", span.as_millis()))
-    };
-    format!(
-        "takeover after {blow}, heartbeat {}, election {}",
-        ms(timing.heartbeat),
-        ms(timing.election)
-    )
+    format!("takeover after {blow}, {timing}")
 }

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -57,41 +58,69 @@ impl FanoutSpec {
         let mut crowd = Crowd::gather(&holders, self.watchers)?;
         let open_time = Moment::now().since(opened);
         let memory_after = servers.resident();
-        let cpu_before = servers.cpu();
-        let mut last = Vec::new();
-        let mut all = Told::default();
+        let mut sum = Sum { cpu: Some(Duration::ZERO), ..Sum::default() };
         for event in 0..self.events {
             if event > 0 {
                 crowd.arm()?;
             }
+            let before = servers.cpu();
             let told = crowd.tell(leader, event)?;
-            last.push(told.latency.max_ms());
-            all.latency.merge(&told.latency);
-            all.missing += told.missing;
+            sum.add(
+                &told,
+                servers.cpu().zip(before).map(|(after, before)| after.saturating_sub(before)),
+            );
             if told.missing > 0 {
                 break;
             }
         }
-        last.sort_by(f64::total_cmp);
-        let cpu = servers.cpu().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
-        let mut metrics = vec![
-            Metric::lower("all told", "ms", last.get(last.len() / 2).copied().unwrap_or(f64::NAN)),
-            Metric::lower("p50", "ms", all.latency.quantile_ms(0.5)),
-            Metric::lower("p99", "ms", all.latency.quantile_ms(0.99)),
-        ];
+        let mut metrics = sum.metrics();
         if let Some((before, after)) = memory_before.zip(memory_after) {
             let each = after.saturating_sub(before) as f64 / self.watchers.max(1) as f64;
             metrics.push(Metric::lower("memory", "bytes/watcher", each));
         }
-        if let Some(cpu) = cpu {
-            let each = cpu.as_secs_f64() * 1e6 / all.latency.count().max(1) as f64;
+        metrics.push(Metric::note("opened in", "ms", open_time.as_secs_f64() * 1e3));
+        let missing = sum.told.missing;
+        let invalid = (missing > 0)
+            .then(|| format!("{missing} of {} watchers were not told of an event", self.watchers));
+        Ok((metrics, invalid))
+    }
+}
+
+/// All events together.
+#[derive(Default)]
+struct Sum {
+    told: Told,
+    /// For each event, how long until the last watcher was told, in milliseconds.
+    last: Vec<f64>,
+    /// CPU time of the servers from the events' sending until all were told; `None` when not known.
+    cpu: Option<Duration>,
+}
+
+impl Sum {
+    fn add(&mut self, told: &Told, cpu: Option<Duration>) {
+        self.told.latency.merge(&told.latency);
+        self.told.missing += told.missing;
+        self.last.push(told.latency.max_ms());
+        self.cpu = self.cpu.zip(cpu).map(|(sum, cpu)| sum + cpu);
+    }
+
+    fn metrics(&mut self) -> Vec<Metric> {
+        self.last.sort_by(f64::total_cmp);
+        let latency = &self.told.latency;
+        let mut metrics = vec![
+            Metric::lower(
+                "all told",
+                "ms",
+                self.last.get(self.last.len() / 2).copied().unwrap_or(f64::NAN),
+            ),
+            Metric::lower("p50", "ms", latency.quantile_ms(0.5)),
+            Metric::lower("p99", "ms", latency.quantile_ms(0.99)),
+        ];
+        if let Some(cpu) = self.cpu {
+            let each = cpu.as_secs_f64() * 1e6 / latency.count().max(1) as f64;
             metrics.push(Metric::lower("server CPU", "µs/delivery", each));
         }
-        metrics.push(Metric::note("opened in", "ms", open_time.as_secs_f64() * 1e3));
-        let invalid = (all.missing > 0).then(|| {
-            format!("{} of {} watchers were not told of an event", all.missing, self.watchers)
-        });
-        Ok((metrics, invalid))
+        metrics
     }
 }
 
@@ -111,17 +140,18 @@ impl Crowd {
             let share = count / processes + usize::from(number < count % processes);
             workers.push(Worker::start(endpoints, share, DIRECTORY)?);
         }
-        let mut crowd = Self::Workers(workers);
-        crowd.arm()?;
-        Ok(crowd)
+        workers.iter_mut().try_for_each(Worker::await_ready)?;
+        Ok(Self::Workers(workers))
     }
 
     /// Waits until all wait (anew).
     fn arm(&mut self) -> anyhow::Result<()> {
         match self {
             Self::Here(pool) => pool.arm(),
-            // Workers arm by themselves.
-            Self::Workers(workers) => workers.iter_mut().try_for_each(Worker::await_ready),
+            Self::Workers(workers) => {
+                workers.iter_mut().try_for_each(Worker::arm)?;
+                workers.iter_mut().try_for_each(Worker::await_ready)
+            }
         }
     }
 

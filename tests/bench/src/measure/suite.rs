@@ -147,17 +147,13 @@ struct Session<'progress> {
 
 impl Session<'_> {
     fn launch_and_run(&mut self, group: &Group, round: u32, subject: &Subject, root: &DataRoot) {
+        let name = format!("formation of 3 members, {}", group.timing);
         match Cluster::form(subject, &group.timing, root) {
             Ok((cluster, formation)) => {
-                self.add(
-                    FORMATION,
-                    &subject.name,
-                    round,
-                    Ok((formation_metrics(&formation), None)),
-                );
+                self.add(&name, &subject.name, round, Ok((formation_metrics(&formation), None)));
                 self.run_group(group, round, &subject.name, &mut Servers::Launched(cluster));
             }
-            Err(error) => self.add(FORMATION, &subject.name, round, Err(error)),
+            Err(error) => self.add(&name, &subject.name, round, Err(error)),
         }
     }
 
@@ -203,9 +199,6 @@ impl Session<'_> {
 
 /// Metrics, and why they prove nothing, if so.
 type Outcome = anyhow::Result<(Vec<Metric>, Option<String>)>;
-
-/// Name of the formation scenario in the tables.
-const FORMATION: &str = "formation of 3 members";
 
 impl Scenario {
     fn name(&self) -> &str {

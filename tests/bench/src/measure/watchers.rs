@@ -2,7 +2,7 @@
 //!
 //! A worker is this program again (`watch-worker`), spoken to in lines: it prints `ready` when all its watchers wait,
 //! is told `sent NANOS` after the event, prints `told NANOS COUNT` for every latency, then `end MISSING`, and starts
-//! over until its input ends.
+//! over when told `again`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -184,8 +184,12 @@ impl Worker {
 
     /// Tells it when the event was sent.
     pub(crate) fn tell(&mut self, sent: Moment) -> anyhow::Result<()> {
-        let orders = self.orders.as_mut().context("a watch worker has no input")?;
-        writeln!(orders, "sent {}", sent.as_nanos()).context("a watch worker has ended")
+        self.order(&format!("sent {}", sent.as_nanos()))
+    }
+
+    /// Tells it to have its watchers wait anew.
+    pub(crate) fn arm(&mut self) -> anyhow::Result<()> {
+        self.order("again")
     }
 
     /// Reads its report.
@@ -204,6 +208,11 @@ impl Worker {
                 _ => bail!("a watch worker said {line:?}"),
             }
         }
+    }
+
+    fn order(&mut self, order: &str) -> anyhow::Result<()> {
+        let orders = self.orders.as_mut().context("a watch worker has no input")?;
+        writeln!(orders, "{order}").context("a watch worker has ended; its own message is above")
     }
 
     fn line(&mut self) -> anyhow::Result<String> {
@@ -244,10 +253,11 @@ pub fn work(endpoints: &[SocketAddr], count: usize, directory: &str) -> anyhow::
             writeln!(reports, "told {nanoseconds} {times}").context("the parent has gone")?;
         }
         writeln!(reports, "end {missing}").context("the parent has gone")?;
-        anyhow::ensure!(
-            missing == 0,
-            "{missing} watchers were not told; no further event can be measured"
-        );
+        match orders.next() {
+            Some(Ok(order)) if order == "again" => {}
+            Some(order) => bail!("the parent said {order:?} instead of again"),
+            None => return Ok(()),
+        }
     }
 }
 

@@ -61,11 +61,25 @@ impl Member {
     /// Sends it a signal.
     ///
     /// # Errors
-    /// When it has been reaped before.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    /// When it has ended: its PID may be someone else's by now.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        if let Some(death) = self.death() {
+            bail!(death);
+        }
         kill_process(Pid::from_child(&self.child), signal).with_context(|| {
             format!("could not send {signal:?} to the member with pid {}", self.pid())
         })
+    }
+
+    /// Ends it, whatever state it is in, and reaps it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn end(&mut self) -> anyhow::Result<()> {
+        // Harmless for a child that has been reaped, and ends a stopped one too.
+        self.child.kill().context("could not end a member")?;
+        self.child.wait().context("could not wait for a member")?;
+        Ok(())
     }
 
     /// Waits until it has ended.
@@ -113,9 +127,8 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // SIGKILL also ends a stopped process; an error means it has ended already.
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
+        // Nobody is left to be told of an error.
+        let _ended = self.end();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is to be measured: a server program by name, its flags, its timing, and the disk its data goes to.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +72,18 @@ impl Timing {
             .into_iter()
             .flatten()
             .collect()
+    }
+}
+
+impl fmt::Display for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("default timing");
+        }
+        let ms = |span: Option<Duration>| {
+            span.map_or("default".to_owned(), |span| format!("{} ms", span.as_millis()))
+        };
+        write!(f, "heartbeat {}, election {}", ms(self.heartbeat), ms(self.election))
     }
 }
 

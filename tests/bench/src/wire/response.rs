@@ -81,12 +81,6 @@ impl ResponseParser {
         self.phase != Phase::Head
     }
 
-    /// Nothing of a response has come.
-    #[must_use]
-    pub fn is_untouched(&self) -> bool {
-        self.phase == Phase::Head && self.head.is_empty()
-    }
-
     /// The status code; 0 before the head has come.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -348,9 +342,8 @@ mod tests {
     #[test]
     fn says_when_the_head_has_come_before_the_body() {
         let mut parser = ResponseParser::default();
-        assert!(parser.is_untouched());
         parser.feed(b"HTTP/1.1 200 OK\r\nTransfer-Enc", &mut |_| ()).expect("half a head");
-        assert!(!parser.has_head() && !parser.is_untouched());
+        assert!(!parser.has_head());
         parser.feed(b"oding: chunked\r\n\r\n", &mut |_| ()).expect("the rest");
         assert!(parser.has_head() && !parser.is_done());
     }
