@@ -12,14 +12,17 @@ use crate::measure::{Blow, FanoutSpec, Group, LoadSpec, Scenario, Spread, Suite,
 use crate::servers::Timing;
 
 /// Groups by name, in their order.
-const GROUPS: [&str; 6] =
-    ["writes", "reads", "watch", "watch-leader", "takeover", "takeover-tuned"];
+const GROUPS: [&str; 7] =
+    ["writes", "reads", "memory", "watch", "watch-leader", "takeover", "takeover-tuned"];
 
 /// The tuned timing: what a cluster in one rack may use (election ten times the heartbeat, as always advised).
 const TUNED: Timing = Timing {
     heartbeat: Some(Duration::from_millis(20)),
     election: Some(Duration::from_millis(200)),
 };
+
+/// Longest time for the counted writes; a server slower than this cannot be measured.
+const COUNTED_WRITES_MAX: Duration = Duration::from_secs(300);
 
 pub(super) fn command() -> Command {
     let command = Command::new("compare")
@@ -56,6 +59,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<Verdict> {
     let groups = [
         scale.writes(),
         scale.reads(),
+        scale.memory(),
         scale.watch(Spread::All, "all members"),
         scale.watch(Spread::Leader, "the leader"),
         scale.takeover(Timing::default()),
@@ -75,6 +79,8 @@ struct Scale {
     duration: Duration,
     keys: u64,
     rounds: u32,
+    /// Writes before memory is looked at: a number, not a time, or the faster server would seem the bigger.
+    counted_writes: u64,
     events: u32,
     takeovers: u32,
     rate: f64,
@@ -93,8 +99,9 @@ impl Scale {
             duration: Duration::from_secs(if quick { 2 } else { 8 }),
             keys: if quick { 2_000 } else { 10_000 },
             rounds: if quick { 2 } else { 3 },
+            counted_writes: if quick { 20_000 } else { 100_000 },
             events: if quick { 3 } else { 10 },
-            takeovers: if quick { 1 } else { 3 },
+            takeovers: if quick { 2 } else { 3 },
             rate: value(matches, "rate")?,
             watchers: value(matches, "watchers")?,
             seed: value(matches, "seed")?,
@@ -121,7 +128,6 @@ impl Scale {
             on_leader(self.load("write, 64 connections, leader", 64, 0, false)),
             self.load("write, 256 connections, all members", 256, 0, false),
             open,
-            Scenario::Memory { name: "memory after the writes".to_owned() },
         ];
         (Timing::default(), scenarios)
     }
@@ -131,6 +137,27 @@ impl Scale {
             self.load("local read, 64 connections, all members", 64, 100, false),
             self.load("quorum read, 64 connections, all members", 64, 100, true),
             self.load("90% local reads, 10% writes, 64 connections, all members", 64, 90, false),
+        ];
+        (Timing::default(), scenarios)
+    }
+
+    fn memory(&self) -> Content {
+        let count = self.counted_writes;
+        let mut writes = self.load(
+            &format!("write, {count} counted, 64 connections, all members"),
+            64,
+            0,
+            false,
+        );
+        if let Scenario::Load(load) = &mut writes {
+            load.requests_max = count;
+            load.warmup = Duration::ZERO;
+            load.duration = COUNTED_WRITES_MAX;
+        }
+        let scenarios = vec![
+            Scenario::Memory { name: "memory of an idle cluster".to_owned() },
+            writes,
+            Scenario::Memory { name: format!("memory after {count} writes of 256 bytes") },
         ];
         (Timing::default(), scenarios)
     }

@@ -23,7 +23,7 @@ members. Better by more than 1 is better, whichever way the metric goes.";
 
 /// Adds the options that say what is measured, how often, and where the figures go.
 pub(crate) fn with_target(command: Command) -> Command {
-    command
+    let command = command
         .arg(
             Arg::new("subject")
                 .long("subject")
@@ -64,7 +64,13 @@ pub(crate) fn with_target(command: Command) -> Command {
                 "Where launched members keep their data; must be a disk",
             )
             .value_parser(value_parser!(PathBuf)),
-        )
+        );
+    with_output(command)
+}
+
+/// Adds the options that say how often, and where the figures go.
+fn with_output(command: Command) -> Command {
+    command
         .arg(
             Arg::new("rounds")
                 .long("rounds")

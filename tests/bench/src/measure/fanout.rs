@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::load::Spread;
-use super::record::Metric;
+use super::record::{Metric, median};
 use super::watchers::{EVENT_MAX, Pool, Told, Worker};
 use crate::clock::Moment;
 use crate::control;
@@ -108,11 +108,7 @@ impl Sum {
         self.last.sort_by(f64::total_cmp);
         let latency = &self.told.latency;
         let mut metrics = vec![
-            Metric::lower(
-                "all told",
-                "ms",
-                self.last.get(self.last.len() / 2).copied().unwrap_or(f64::NAN),
-            ),
+            Metric::lower("all told", "ms", median(&self.last).unwrap_or(f64::NAN)),
             Metric::lower("p50", "ms", latency.quantile_ms(0.5)),
             Metric::lower("p99", "ms", latency.quantile_ms(0.99)),
         ];

@@ -9,7 +9,7 @@ mod watchers;
 
 pub use fanout::FanoutSpec;
 pub use load::{LoadSpec, Spread};
-pub use record::{Better, Metric, Record};
+pub use record::{Better, Metric, Record, median};
 pub use suite::{Group, Scenario, Suite, Target};
 pub use takeover::{Blow, TakeoverSpec};
 pub use watchers::work as watch_worker;

@@ -55,3 +55,13 @@ pub struct Record {
     /// Why it proves nothing, if so.
     pub invalid: Option<String>,
 }
+
+/// The middle of sorted values; `None` when there are none.
+#[must_use]
+pub fn median(sorted: &[f64]) -> Option<f64> {
+    let upper = *sorted.get(sorted.len() / 2)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some((sorted.get(sorted.len() / 2 - 1)? + upper) / 2.0)
+}

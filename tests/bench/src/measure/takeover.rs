@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
 
-use super::record::Metric;
+use super::record::{Metric, median};
 use crate::clock::Moment;
 use crate::control;
 use crate::interrupt;
@@ -69,15 +69,12 @@ impl TakeoverSpec {
         let mut outages = Vec::new();
         for _ in 0..self.times {
             thread::sleep(SETTLE);
-            outages.push(self.strike(cluster)?);
+            outages.push(self.strike(cluster)?.as_secs_f64() * 1e3);
         }
-        outages.sort();
-        let ms = |outage: Option<&Duration>| {
-            outage.map_or(f64::NAN, |outage| outage.as_secs_f64() * 1e3)
-        };
+        outages.sort_by(f64::total_cmp);
         Ok(vec![
-            Metric::lower("median", "ms", ms(outages.get(outages.len() / 2))),
-            Metric::lower("longest", "ms", ms(outages.last())),
+            Metric::lower("median", "ms", median(&outages).unwrap_or(f64::NAN)),
+            Metric::lower("longest", "ms", outages.last().copied().unwrap_or(f64::NAN)),
             Metric::note("takeovers", "times", outages.len() as f64),
         ])
     }

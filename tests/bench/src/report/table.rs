@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::measure::{Better, Record};
+use crate::measure::{Better, Record, median};
 
 /// Rows of scenario, metric, one cell for each subject, and ratios.
 #[derive(Clone, Debug)]
@@ -153,14 +153,6 @@ fn values(key: &Key<'_>, subject: &str, records: &[Record]) -> Vec<f64> {
         .collect();
     values.sort_by(f64::total_cmp);
     values
-}
-
-fn median(sorted: &[f64]) -> Option<f64> {
-    let upper = *sorted.get(sorted.len() / 2)?;
-    if sorted.len() % 2 == 1 {
-        return Some(upper);
-    }
-    Some((sorted.get(sorted.len() / 2 - 1)? + upper) / 2.0)
 }
 
 fn cell(sorted: &[f64]) -> String {
