@@ -1,8 +1,8 @@
 //! What one raft entry carries: commands under one stamp, and their encoding.
 //!
-//! The prost tags here are a contract of disk and wire: append-only, never re-used. Tags 3 to 9 of a proposal are free for what a
-//! later version must know about every command. Unknown fields are skipped; an unknown command is an error, since a member that
-//! skipped it would diverge.
+//! The prost tags here are a contract of disk and wire: append-only, never re-used. Tags 3 to 9 of a proposal are free
+//! for what a later version must know about every command. Unknown fields are skipped; an unknown command is an error,
+//! since a member that skipped it would diverge.
 
 use crate::command::{Command, Ttl};
 use crate::ids::{MemberId, Stamp};
@@ -67,7 +67,8 @@ impl Batch {
     /// Reads what [`Batch::encode`] wrote, by this version or a newer one.
     ///
     /// # Errors
-    /// See [`DecodeError`]. No input makes it panic or allocate more than a small multiple of its size.
+    /// See [`DecodeError`]. No input makes it panic, and what it allocates is in proportion to the input's size,
+    /// whatever lengths that claims.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let batch = wire::Batch::decode(bytes)?;
         let proposals =
