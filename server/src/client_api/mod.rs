@@ -105,7 +105,7 @@ impl<M: Member> ClientApi<M> {
         } else {
             match canonical(&parts) {
                 Ok(path) => route(shared, &parts, &path, body).await,
-                Err(reply) => reply,
+                Err(reply) => *reply,
             }
         };
         cors.add_to(reply.headers_mut());
@@ -122,20 +122,21 @@ impl<M: Member> ClientApi<M> {
                 b"/health" => health::health(shared, &parts.method).await,
                 _ => reply::not_found(),
             },
-            Err(reply) => reply,
+            Err(reply) => *reply,
         };
         for_method(&parts.method, reply)
     }
 }
 
 /// The decoded path of a request, or the answer to one that is not in canonical form.
-fn canonical(parts: &Parts) -> Result<Cow<'_, [u8]>, Reply> {
+fn canonical(parts: &Parts) -> Result<Cow<'_, [u8]>, Box<Reply>> {
     match url_path::read(parts.uri.path()) {
         RequestPath::Canonical(path) => Ok(path),
         RequestPath::Redirect(path) => {
-            Err(url_path::redirect(&parts.method, &path, parts.uri.query()))
+            let query = parts.uri.query();
+            Err(Box::new(url_path::redirect(&parts.method, &path, query)))
         }
-        RequestPath::BadEscape => Err(url_path::bad_request()),
+        RequestPath::BadEscape => Err(Box::new(url_path::bad_request())),
     }
 }
 
