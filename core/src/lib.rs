@@ -10,7 +10,7 @@
 //! | [`machine`] | the replicated state and its only door, `Machine::apply` |
 //! | `store`, `tree`, `history` | behind that door: the operations, the keys, the last events |
 //! | [`event`], [`watch`] | what a change did, and who is told |
-//! | [`members`], [`membership`] | who belongs to the cluster, and whether that may change |
+//! | [`members`], [`membership`], [`peer_urls`] | who belongs to the cluster, and whether that may change |
 //! | [`snapshot`] | the state as bytes and back |
 //! | [`error`], [`json`], [`stats`] | what clients are told: errors, Go's JSON, counters |
 //!
@@ -29,6 +29,7 @@ pub mod members;
 pub mod membership;
 pub mod node;
 pub mod path;
+pub mod peer_urls;
 pub mod snapshot;
 pub mod stats;
 mod store;
