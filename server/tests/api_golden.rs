@@ -4,6 +4,8 @@
 //! `QUORATE_RECORD=etcd` writes what `/usr/bin/etcd` answers into those whose name begins with `etcd_`, which are the reference.
 //! `cargo test -- --ignored` compares the reference files with a running etcd.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod api_fake;
 
 use std::fmt::Write as _;
@@ -152,7 +154,7 @@ fn normal(answer: &[u8], names: &Names) -> String {
             "Date" | "Connection" => {}
             name if any_origin && name.starts_with("Access-Control-") => {}
             "X-Etcd-Cluster-Id" | "X-Raft-Index" | "X-Raft-Term" => {
-                writeln!(out, "{name}: *").unwrap()
+                writeln!(out, "{name}: *").unwrap();
             }
             // Names and times differ in length.
             "Content-Length" if value != "0" => {}

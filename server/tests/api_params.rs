@@ -1,5 +1,7 @@
 //! Requests for keys, parsed: never a panic, the first failing check in etcd's order, and what each combination becomes.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use proptest::prelude::*;
 use quorate_core::{Command, ErrorCode, Key, Ttl, Value, WatchSpec};
 use quorate_server::client_api::params::{KeysMethod, Operation, parse};

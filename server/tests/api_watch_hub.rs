@@ -1,5 +1,8 @@
 //! The watch hub beside the real machine: who is told of what, in which order, and what it costs.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::print_stdout, reason = "seeds and times are for the reader of a failure")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
