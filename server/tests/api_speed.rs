@@ -3,7 +3,6 @@
 //! Client and server share the core, over a pipe in memory with requests sent ahead, so the client's part is small.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-#![expect(clippy::print_stdout, reason = "seeds and times are for the reader of a failure")]
 
 mod api_fake;
 
