@@ -176,6 +176,14 @@ async fn bodies_of_reads_and_removals_are_not_waited_for() {
     }
 }
 
+#[test]
+fn an_answer_in_the_making_is_small() {
+    let (api, _) = api(&Fake::new(), Access::default());
+    // Each connection keeps the space of one for its whole life.
+    let answer = api.answer(request(Method::GET, "/v2/keys/a", Empty::new()), Via::Plain);
+    assert!(size_of_val(&answer) <= 1280, "{} bytes", size_of_val(&answer));
+}
+
 #[tokio::test]
 async fn a_host_that_is_not_admitted_is_misdirected_except_over_tls() {
     let access = Access { origins: None, hosts: Some(vec!["good".to_owned()]) };

@@ -20,7 +20,7 @@ use crate::member::{Member, MembershipError};
 const METHODS: &str = "GET,POST,DELETE,PUT";
 
 /// Answers a request for `rest`, the decoded path after `/v2/members`.
-pub(super) async fn answer<M: Member, B: Body<Data = Bytes>>(
+pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     rest: &[u8],
@@ -69,7 +69,7 @@ fn show<M: Member>(shared: &Shared<M>, name: &str) -> Reply {
     reply::json(StatusCode::OK, body)
 }
 
-async fn add<M: Member, B: Body<Data = Bytes>>(
+async fn add<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     body: B,
@@ -89,7 +89,7 @@ async fn add<M: Member, B: Body<Data = Bytes>>(
     }
 }
 
-async fn update<M: Member, B: Body<Data = Bytes>>(
+async fn update<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     name: &str,
@@ -156,7 +156,7 @@ fn member_id(name: &str) -> Result<MemberId, Box<Reply>> {
 }
 
 /// The peer URLs in the body of a change.
-async fn peer_urls<M: Member, B: Body<Data = Bytes>>(
+async fn peer_urls<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     body: B,

@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
 use quorate_core::{ClusterId, Command, Machine, MemberId, Roster, RosterMember, Stamp, WatchSpec};
 use quorate_server::client_api::{Access, ClientApi, HttpMetrics, Via};
+use quorate_server::logging::LogLevel;
 use quorate_server::member::Role;
 use quorate_server::member::{
-    AppendStats, Check, Committed, Follower, LogLevel, Member, MembershipError, ProposeError,
-    Status,
+    AppendStats, Check, Committed, Follower, Member, MembershipError, ProposeError, Status,
 };
 use quorate_server::watch::{Subscription, Wakes, WatchError, WatchHub, WatchMode};
 use tokio::net::TcpListener;
