@@ -8,17 +8,20 @@
 //! | [`path`], [`node`] | keys, and what is stored under one |
 //! | [`command`], [`batch`] | what the log carries, and its encoding |
 //! | [`machine`] | the replicated state and its only door, `Machine::apply` |
+//! | `store`, `tree`, `history` | behind that door: the operations, the keys, the last events |
 //! | [`event`], [`watch`] | what a change did, and who is told |
-//! | [`members`], [`membership`] | who belongs to the cluster, and whether that may change |
+//! | [`members`], [`membership`], [`peer_urls`] | who belongs to the cluster, and whether that may change |
 //! | [`snapshot`] | the state as bytes and back |
 //! | [`error`], [`json`], [`stats`] | what clients are told: errors, Go's JSON, counters |
 //!
 //! To follow a write, read `command`, then `machine`, then `event`.
 
 pub mod batch;
+pub mod bootstrap;
 pub mod command;
 pub mod error;
 pub mod event;
+mod history;
 pub mod identity;
 pub mod ids;
 pub mod json;
@@ -27,8 +30,11 @@ pub mod members;
 pub mod membership;
 pub mod node;
 pub mod path;
+pub mod peer_urls;
 pub mod snapshot;
 pub mod stats;
+mod store;
+mod tree;
 pub mod watch;
 
 pub use batch::{Batch, DecodeError, Proposal};

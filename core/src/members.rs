@@ -5,6 +5,7 @@
 
 use crate::ids::MemberId;
 use imbl::{OrdMap, OrdSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One member.
@@ -99,11 +100,28 @@ impl Members {
     /// Takes over a committed roster. Returns how many store indexes that takes: one for each addition and each changed member, two
     /// for each removal (the deletion and the tombstone).
     pub(crate) fn take_roster(&mut self, roster: &Roster) -> u64 {
-        let _ = roster;
-        0
+        let wanted: BTreeMap<MemberId, &RosterMember> = roster
+            .members
+            .iter()
+            .filter(|member| !self.was_removed(member.id))
+            .map(|member| (member.id, member))
+            .collect();
+        let gone: Vec<MemberId> =
+            self.present.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
+        let mut changes = 0;
+        for member in wanted.into_values() {
+            changes += self.take_member(member);
+        }
+        for id in gone {
+            self.present.remove(&id);
+            self.removed.insert(id);
+            changes += 2;
+        }
+        changes
     }
 
-    /// Notes what a member says about itself. Returns how many store indexes that takes.
+    /// Notes what a member says about itself. Returns how many store indexes that takes: none if it says nothing new, or is not
+    /// a member.
     pub(crate) fn publish(
         &mut self,
         id: MemberId,
@@ -111,13 +129,66 @@ impl Members {
         client_urls: &[String],
         incarnation: u64,
     ) -> u64 {
-        let _ = (id, name, client_urls, incarnation);
-        0
+        let Some(member) = self.present.get(&id) else { return 0 };
+        let published = Member {
+            name: name.to_owned(),
+            client_urls: client_urls.to_vec(),
+            incarnation: Some(incarnation),
+            ..Member::clone(member)
+        };
+        self.put(published)
     }
 
-    /// Sets the cluster version. Returns how many store indexes that takes.
+    /// Sets the cluster version. Returns how many store indexes that takes: none if it is the version already.
     pub(crate) fn decide_version(&mut self, version: &str) -> u64 {
+        if self.cluster_version() == Some(version) {
+            return 0;
+        }
         self.cluster_version = Some(version.to_owned());
+        1
+    }
+
+    /// Puts back what a snapshot held.
+    pub(crate) fn restore(
+        members: Vec<Member>,
+        removed: Vec<MemberId>,
+        cluster_version: Option<String>,
+    ) -> Self {
+        let present = members.into_iter().map(|member| (member.id, Arc::new(member))).collect();
+        Self { present, removed: removed.into_iter().collect(), cluster_version }
+    }
+
+    fn take_member(&mut self, wanted: &RosterMember) -> u64 {
+        let mut peer_urls = wanted.peer_urls.clone();
+        peer_urls.sort();
+        let is_learner = wanted.is_learner;
+        let Some(known) = self.present.get(&wanted.id) else {
+            let (name, client_urls) = (String::new(), Vec::new());
+            return self.put(Member {
+                id: wanted.id,
+                name,
+                peer_urls,
+                client_urls,
+                is_learner,
+                incarnation: None,
+            });
+        };
+        let mut changes = 0;
+        let (with_urls, with_vote) =
+            (Member { peer_urls, ..Member::clone(known) }, known.is_learner != is_learner);
+        changes += self.put(with_urls.clone());
+        if with_vote {
+            changes += self.put(Member { is_learner, ..with_urls });
+        }
+        changes
+    }
+
+    /// Stores a member; 1 if that changed anything.
+    fn put(&mut self, member: Member) -> u64 {
+        if self.member(member.id) == Some(&member) {
+            return 0;
+        }
+        self.present.insert(member.id, Arc::new(member));
         1
     }
 }

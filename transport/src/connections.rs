@@ -16,6 +16,10 @@ use tokio::sync::Notify;
 use crate::acceptor::FarIdentity;
 use crate::limits::{KEEP_ALIVE_IDLE_WHEN_FULL, ServerLimits};
 
+/// Ticks without a request after which a connection gives up its parser and its buffers: about two seconds with the
+/// default limits, so that a busy client's connection never does.
+const PARK_AFTER_TICKS: u32 = 2;
+
 /// One open connection, as its handler sees it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Connection(pub(crate) Arc<Tracked>);
@@ -83,6 +87,10 @@ pub(crate) struct Tracked {
     pub(crate) abandons_when_gone: AtomicBool,
     /// Unread bytes hide a hang-up from the poller: look again on every tick.
     pub(crate) looks_again: AtomicBool,
+    /// The parser has nothing left to write.
+    pub(crate) is_flushed: AtomicBool,
+    /// It has given up its parser.
+    pub(crate) is_parked: AtomicBool,
     waker: AtomicWaker,
     pub(crate) identity: Mutex<FarIdentity>,
     slot: usize,
@@ -141,6 +149,15 @@ impl Tracked {
     pub(crate) fn send(&self, signal: Signal) {
         self.signal.fetch_max(signal as u8, Ordering::AcqRel);
         self.waker.wake();
+    }
+
+    /// Whether it has been idle for long enough to give up its parser.
+    pub(crate) fn should_park(&self) -> bool {
+        let word = self.phase.load(Ordering::Relaxed);
+        self.phase() == Phase::Idle
+            && !self.is_parked.load(Ordering::Relaxed)
+            && self.registry.tick.load(Ordering::Relaxed).wrapping_sub(low(word))
+                >= PARK_AFTER_TICKS
     }
 
     fn is_overdue(&self, now: u32, limits: &Ticks, is_full: bool) -> bool {
@@ -220,6 +237,8 @@ impl Connections {
             signal: AtomicU8::new(Signal::None as u8),
             abandons_when_gone: AtomicBool::new(false),
             looks_again: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(true),
+            is_parked: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             identity: Mutex::default(),
             slot,
@@ -282,7 +301,7 @@ impl Connections {
             for tracked in slots.entries.iter().flatten() {
                 if tracked.is_overdue(now, &ticks, is_full) {
                     tracked.send(Signal::Cut);
-                } else if tracked.looks_again.load(Ordering::Relaxed) {
+                } else if tracked.should_park() || tracked.looks_again.load(Ordering::Relaxed) {
                     tracked.waker.wake();
                 }
             }

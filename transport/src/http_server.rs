@@ -3,21 +3,17 @@
 //! Header names leave in Title-Case (`X-Etcd-Index`), as etcd's clients have always seen them. At the connection
 //! bound it stops accepting; failing accepts back off. HTTP/2 and routing are not here.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1::{Builder, UpgradeableConnection};
-use hyper::service::{HttpService, Service, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::server::conn::http1::Builder;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -26,7 +22,7 @@ use crate::connections::{Connection, Connections, Phase, Registration, Signal, T
 use crate::endpoint::Endpoint;
 use crate::limits::{BUFFER_BYTES_MAX, ServerLimits};
 use crate::listener::Listener;
-use crate::served_body::ServedBody;
+use crate::serving;
 use crate::stream::Stream;
 use crate::tracked_io::TrackedIo;
 
@@ -212,14 +208,7 @@ async fn serve<A: Acceptor, H: Handler>(
     let Some(Ok((stream, identity))) = accepted else { return };
     *tracked.identity.lock() = identity;
     tracked.enter(Phase::Idle);
-    let io = TokioIo::new(TrackedIo { stream, registration });
-    let service = service_fn({
-        let tracked = Arc::clone(&tracked);
-        move |request| answer(Arc::clone(&handler), request, Arc::clone(&tracked))
-    });
-    let conn = http.serve_connection(io, service).with_upgrades();
-    drop(http);
-    Driven { conn, tracked, is_draining: false }.await;
+    serving::serve(TrackedIo::new(stream, registration), tracked, handler, http).await;
 }
 
 /// `None` when the connection was cut first.
@@ -233,75 +222,4 @@ async fn unless_cut<T>(work: impl Future<Output = T>, tracked: &Tracked) -> Opti
         }
     })
     .await
-}
-
-async fn answer<H: Handler>(
-    handler: Arc<H>,
-    request: Request<Incoming>,
-    tracked: Arc<Tracked>,
-) -> Result<Response<ServedBody<H::Body>>, Infallible> {
-    tracked.enter(Phase::Serving);
-    if let Some(refusal) = refuse_malformed(&request) {
-        return Ok(refusal.map(|text| ServedBody::text(text, tracked)));
-    }
-    // Both a length and a transfer coding is how requests are smuggled past a proxy. The parser has already dropped
-    // the length, so no coded request gets to share its connection with another.
-    let closes = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut response = handler.handle(request, Connection(Arc::clone(&tracked))).await;
-    if closes {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response.map(|body| ServedBody::handlers(body, tracked)))
-}
-
-fn refuse_malformed(request: &Request<Incoming>) -> Option<Response<&'static str>> {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let text = match (request.version(), hosts) {
-        (Version::HTTP_11, 0) => "400 Bad Request: missing required Host header",
-        (_, 2..) => "400 Bad Request: too many Host headers",
-        _ if request.method() == Method::CONNECT => "400 Bad Request: this is not a proxy",
-        _ => return None,
-    };
-    let mut response = Response::new(text);
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    Some(response)
-}
-
-/// Drives one connection until it ends or is cut.
-struct Driven<I, S: HttpService<Incoming>> {
-    conn: UpgradeableConnection<I, S>,
-    tracked: Arc<Tracked>,
-    is_draining: bool,
-}
-
-impl<I, S, B> Future for Driven<I, S>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Unpin,
-    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
-{
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.tracked.listen(cx.waker());
-        match this.tracked.signal() {
-            Signal::None => {}
-            Signal::Drain if this.is_draining => {}
-            Signal::Drain => {
-                this.is_draining = true;
-                Pin::new(&mut this.conn).graceful_shutdown();
-            }
-            Signal::Cut => return Poll::Ready(()),
-        }
-        // Clients that vanish, stall or send nonsense are no news to an operator.
-        Pin::new(&mut this.conn).poll(cx).map(|ended| {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "connection ended");
-            }
-        })
-    }
 }

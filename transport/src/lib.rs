@@ -8,11 +8,13 @@
 pub mod acceptor;
 pub mod body;
 pub mod connections;
+mod endless_answer;
 pub mod endpoint;
 pub mod http_client;
 pub mod http_server;
 pub mod limits;
 pub mod listener;
 mod served_body;
+mod serving;
 pub mod stream;
 mod tracked_io;

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connections::{Phase, Registration};
@@ -19,10 +20,34 @@ use crate::stream::{FarEnd, Stream};
 pub(crate) struct TrackedIo {
     pub(crate) stream: Stream,
     pub(crate) registration: Registration,
+    put_back: Bytes,
 }
 
 impl TrackedIo {
+    pub(crate) fn new(stream: Stream, registration: Registration) -> Self {
+        Self { stream, registration, put_back: Bytes::new() }
+    }
+
+    /// Has `bytes` read again, before what the stream still holds.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        debug_assert!(
+            self.put_back.is_empty(),
+            "the parser reads these before it reads the stream"
+        );
+        // A copy, because even an empty slice of the parser's buffer would keep all of it.
+        self.put_back = Bytes::copy_from_slice(bytes);
+    }
+
+    /// Ready when there is something to say about the other end, without reading anything.
+    pub(crate) fn poll_far_end(&self, cx: &mut Context<'_>) -> Poll<FarEnd> {
+        match self.stream.poll_far_end(cx) {
+            Poll::Pending if !self.put_back.is_empty() => Poll::Ready(FarEnd::Unread),
+            far_end => far_end,
+        }
+    }
+
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
+        self.registration.0.is_flushed.store(false, Ordering::Relaxed);
         match result {
             Poll::Pending => self.registration.0.write_blocked(),
             Poll::Ready(_) => self.registration.0.write_progressed(),
@@ -38,7 +63,13 @@ impl AsyncRead for TrackedIo {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let result = if this.put_back.is_empty() {
+            Pin::new(&mut this.stream).poll_read(cx, buf)
+        } else {
+            let piece = this.put_back.split_to(this.put_back.len().min(buf.remaining()));
+            buf.put_slice(&piece);
+            Poll::Ready(Ok(()))
+        };
         let tracked = &this.registration.0;
         match (&result, tracked.phase()) {
             (Poll::Ready(_), Phase::Idle) if buf.filled().len() > before => {
@@ -82,6 +113,8 @@ impl AsyncWrite for TrackedIo {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let tracked = &this.registration.0;
+        // The parser flushes only after all it had was written.
+        tracked.is_flushed.store(true, Ordering::Relaxed);
         if tracked.abandons_when_gone.load(Ordering::Relaxed) && tracked.phase() == Phase::Serving {
             match this.stream.poll_far_end(cx) {
                 Poll::Ready(FarEnd::Gone) => {

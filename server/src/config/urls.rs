@@ -194,6 +194,11 @@ impl fmt::Display for AdvertiseUrl {
     }
 }
 
+/// Checks only what every URL must fulfil, whoever uses it.
+pub fn check_syntax(text: &str) -> Result<(), UrlError> {
+    Url::parse(text).map(drop)
+}
+
 /// URLs as etcd prints a list of them: with commas and no spaces.
 pub fn join<U: fmt::Display>(urls: &[U]) -> String {
     urls.iter().map(U::to_string).collect::<Vec<_>>().join(",")

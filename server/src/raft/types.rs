@@ -79,3 +79,8 @@ impl fmt::Display for PeerNode {
         f.write_str(&self.peer_urls.join(","))
     }
 }
+
+/// What a snapshot covers.
+pub type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
+/// A snapshot with its data.
+pub type SnapshotOf<Data> = openraft::type_config::alias::SnapshotOf<TypeConfig, Data>;

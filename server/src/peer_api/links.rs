@@ -1,0 +1,193 @@
+//! All links of this member: to whom, and which of a peer's links a message takes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use quorate_core::{ClusterId, MemberId};
+use quorate_transport::endpoint::{Address, Endpoint};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+
+use super::formation::PROTOCOL;
+use super::link::{Class, Hello, LinkError, LinkObserver, PeerLink, Target};
+use super::messages::Kind;
+
+/// How long a port may take to accept or refuse a connection before that says nothing.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Who this member is, towards its peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// The member.
+    pub member: MemberId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The incarnation of its data directory.
+    pub incarnation: u64,
+}
+
+/// See the module.
+pub struct Links {
+    own: Own,
+    observer: Arc<dyn LinkObserver>,
+    peers: RwLock<BTreeMap<MemberId, Arc<Peer>>>,
+}
+
+struct Peer {
+    urls: watch::Sender<Vec<String>>,
+    heartbeat: PeerLink,
+    log: PeerLink,
+    snapshot: PeerLink,
+}
+
+/// Why a message has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It certainly never left this member.
+    #[error("{0}")]
+    NotSent(String),
+    /// It may have arrived and been carried out.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// What a peer's port says to a plain connection attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reachability {
+    /// It accepts.
+    Accepts,
+    /// The machine is there and nobody listens.
+    Refused,
+    /// No answer, or another error.
+    Unknown,
+}
+
+impl Links {
+    /// No links yet.
+    #[must_use]
+    pub fn new(own: Own, observer: Arc<dyn LinkObserver>) -> Self {
+        Self { own, observer, peers: RwLock::default() }
+    }
+
+    /// Makes sure that there are links to `member` and that they lead to `urls`.
+    pub fn ensure(&self, member: MemberId, urls: &[String]) {
+        if member == self.own.member {
+            return;
+        }
+        let mut peers = self.peers.write();
+        let peer = peers.entry(member).or_insert_with(|| Arc::new(self.connect(member, urls)));
+        peer.urls.send_if_modified(|known| {
+            let changed = known != urls;
+            if changed {
+                *known = urls.to_vec();
+            }
+            changed
+        });
+    }
+
+    /// Closes the links to members that are not among `members`.
+    pub fn retain(&self, members: impl Fn(MemberId) -> bool) {
+        self.peers.write().retain(|member, _| members(*member));
+    }
+
+    fn connect(&self, member: MemberId, urls: &[String]) -> Peer {
+        let (sender, receiver) = watch::channel(urls.to_vec());
+        let link = |class| {
+            let hello = Hello {
+                protocol: PROTOCOL,
+                cluster: self.own.cluster,
+                sender: self.own.member,
+                incarnation: self.own.incarnation,
+                target: member,
+                class,
+            };
+            let target = Target { member, urls: receiver.clone() };
+            PeerLink::new(target, hello, Arc::clone(&self.observer))
+        };
+        Peer {
+            urls: sender,
+            heartbeat: link(Class::Heartbeat),
+            log: link(Class::Log),
+            snapshot: link(Class::Snapshot),
+        }
+    }
+
+    /// Queues a message at once, so that messages of one class leave in the order of `submit`s; the answer comes later.
+    pub fn submit(
+        &self,
+        member: MemberId,
+        kind: Kind,
+        body: Bytes,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes, SubmitError>> + Send + 'static {
+        let answer = self.peers.read().get(&member).map(|peer| {
+            let link = match kind.class() {
+                Class::Heartbeat => &peer.heartbeat,
+                Class::Log => &peer.log,
+                Class::Snapshot => &peer.snapshot,
+            };
+            link.submit(kind as u8, body, timeout)
+        });
+        async move {
+            match answer {
+                Some(answer) => answer.await.map_err(SubmitError::from),
+                None => Err(SubmitError::NotSent(format!("this member knows no way to member {member}"))),
+            }
+        }
+    }
+
+    /// Sends a message and waits for the answer.
+    ///
+    /// # Errors
+    /// See [`SubmitError`].
+    pub async fn call(
+        &self,
+        member: MemberId,
+        kind: Kind,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, SubmitError> {
+        self.submit(member, kind, body, timeout).await
+    }
+
+    /// Knocks at a member's ports. `Refused` if all of them refuse.
+    pub async fn probe(&self, member: MemberId) -> Reachability {
+        let urls = match self.peers.read().get(&member) {
+            Some(peer) => peer.urls.borrow().clone(),
+            None => return Reachability::Unknown,
+        };
+        let mut verdict = Reachability::Unknown;
+        for url in urls {
+            match knock(&url).await {
+                Reachability::Refused => verdict = Reachability::Refused,
+                other => return other,
+            }
+        }
+        verdict
+    }
+}
+
+impl From<LinkError> for SubmitError {
+    fn from(error: LinkError) -> Self {
+        if error.was_not_sent() { Self::NotSent(error.to_string()) } else { Self::Unknown(error.to_string()) }
+    }
+}
+
+async fn knock(url: &str) -> Reachability {
+    let Ok(Endpoint { address, .. }) = url.parse() else { return Reachability::Unknown };
+    let attempt = async {
+        match &address {
+            Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(drop),
+            Address::Unix(path) => UnixStream::connect(path).await.map(drop),
+        }
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT, attempt).await {
+        Ok(Ok(())) => Reachability::Accepts,
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reachability::Refused,
+        Ok(Err(_)) | Err(_) => Reachability::Unknown,
+    }
+}

@@ -1,0 +1,114 @@
+//! Who leads, as this member knows: a cheap view of the raft library's server metrics for everyone who asks often.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver as _;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::Raft;
+use crate::member::Role;
+
+/// A moment's view of the leadership.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct View {
+    /// The term.
+    pub term: u64,
+    /// The leader's ID, if known.
+    pub leader: Option<u64>,
+    /// What this member does.
+    pub role: Role,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { term: 0, leader: None, role: Role::Learner }
+    }
+}
+
+/// Counts and times of leadership, for the metrics.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// How often a leader was seen that was not the one before.
+    pub changes: u64,
+    /// Seconds spent without a leader so far, not counting the present spell.
+    pub leaderless: Duration,
+    /// Since when there is no leader, if so.
+    pub leaderless_since: Option<Instant>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Leadership {
+    views: watch::Receiver<View>,
+    history: Arc<Mutex<History>>,
+}
+
+impl Leadership {
+    /// Follows `raft`'s metrics until it shuts down.
+    pub fn follow(raft: &Raft, own: u64) -> Self {
+        let (sender, views) = watch::channel(View::default());
+        let history = Arc::new(Mutex::new(History { leaderless_since: Some(Instant::now()), ..History::default() }));
+        let mut metrics = raft.server_metrics();
+        let kept = Arc::clone(&history);
+        tokio::spawn(async move {
+            loop {
+                let view = {
+                    let now = metrics.borrow_watched();
+                    let role = match now.state {
+                        ServerState::Leader => Role::Leader,
+                        ServerState::Candidate => Role::Candidate,
+                        ServerState::Follower => Role::Follower,
+                        ServerState::Learner | ServerState::Shutdown => Role::Learner,
+                    };
+                    View { term: now.vote.leader_id.term, leader: now.current_leader, role }
+                };
+                record(&kept, *sender.borrow(), view, own);
+                sender.send_if_modified(|old| std::mem::replace(old, view) != view);
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { views, history }
+    }
+
+    /// The present view.
+    pub fn view(&self) -> View {
+        *self.views.borrow()
+    }
+
+    /// A receiver of views, to wait for a change.
+    pub fn watch(&self) -> watch::Receiver<View> {
+        self.views.clone()
+    }
+
+    /// Counts and times so far.
+    pub fn history(&self) -> History {
+        self.history.lock().clone()
+    }
+}
+
+fn record(history: &Mutex<History>, before: View, now: View, own: u64) {
+    if before.leader == now.leader && before.term == now.term {
+        return;
+    }
+    let mut history = history.lock();
+    match now.leader {
+        Some(leader) => {
+            let gap = history.leaderless_since.take().map(|since| since.elapsed()).unwrap_or_default();
+            history.leaderless += gap;
+            history.changes += 1;
+            let whose = if leader == own { "this member leads" } else { "leader elected" };
+            tracing::info!(leader = %format_args!("{leader:x}"), term = now.term, leaderless_ms = gap.as_millis(), "{whose}");
+        }
+        None => {
+            if before.leader.is_some() {
+                tracing::warn!(term = now.term, "no leader known; an election is due");
+            }
+            history.leaderless_since.get_or_insert_with(Instant::now);
+        }
+    }
+}

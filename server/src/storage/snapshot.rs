@@ -1,0 +1,4 @@
+//! temp
+/// temp
+#[derive(Debug)]
+pub struct StoredSnapshot;
