@@ -1,8 +1,8 @@
 //! What one raft entry carries: commands under one stamp, and their encoding.
 //!
-//! The prost tags here are a contract of disk and wire: append-only, never re-used. Tags 3 to 9 of a proposal are free for what a
-//! later version must know about every command. Unknown fields are skipped; an unknown command is an error, since a member that
-//! skipped it would diverge.
+//! The prost tags here are a contract of disk and wire: append-only, never re-used. Tags 3 to 9 of a proposal are free
+//! for what a later version must know about every command. Unknown fields are skipped; an unknown command is an error,
+//! since a member that skipped it would diverge.
 
 use crate::command::{Command, Ttl};
 use crate::ids::{MemberId, Stamp};
@@ -57,10 +57,18 @@ impl Batch {
         wire::Batch { stamp: self.stamp.0, proposals }.encode_to_vec().into()
     }
 
+    /// The bytes of a batch without a stamp that carries only this proposal. Encoded batches merge by concatenation: proposals
+    /// accumulate in order, and the last stamp counts. So a leader joins what it gathered without decoding it.
+    #[must_use]
+    pub fn encode_proposal(proposal: &Proposal) -> Bytes {
+        wire::Batch { stamp: 0, proposals: vec![wire::Proposal::from(proposal)] }.encode_to_vec().into()
+    }
+
     /// Reads what [`Batch::encode`] wrote, by this version or a newer one.
     ///
     /// # Errors
-    /// See [`DecodeError`]. No input makes it panic or allocate more than a small multiple of its size.
+    /// See [`DecodeError`]. No input makes it panic, and what it allocates is in proportion to the input's size,
+    /// whatever lengths that claims.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let batch = wire::Batch::decode(bytes)?;
         let proposals =

@@ -1,6 +1,7 @@
 //! The errors a client of the v2 API can meet: codes, messages, HTTP statuses and the JSON body.
 //!
-//! The store itself raises only a few of them; the rest are here because the table is one protocol and belongs in one place.
+//! The store itself raises only a few of them; the rest are here because the table is one protocol and belongs in one
+//! place.
 
 use crate::ids::StoreIndex;
 use crate::json;
@@ -94,7 +95,8 @@ impl ErrorCode {
 pub struct StoreError {
     /// What kind of failure it is.
     pub code: ErrorCode,
-    /// What it is about: a key, a comparison, a field. Bytes, since keys and values are; left out of the body when empty.
+    /// What it is about: a key, a comparison, a field. Bytes, since keys and values are; left out of the body when
+    /// empty.
     pub cause: Vec<u8>,
     /// The store index at the failure; 0 for a request that never reached the store.
     pub index: StoreIndex,
@@ -134,6 +136,36 @@ impl fmt::Display for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_is_etcds() {
+        use ErrorCode::*;
+        let rows = [
+            (KeyNotFound, 100, 404, "Key not found"),
+            (CompareFailed, 101, 412, "Compare failed"),
+            (NotFile, 102, 403, "Not a file"),
+            (NotDir, 104, 400, "Not a directory"),
+            (KeyExists, 105, 412, "Key already exists"),
+            (RootReadOnly, 107, 400, "Root is read only"),
+            (DirNotEmpty, 108, 403, "Directory not empty"),
+            (Unauthorized, 110, 401, "The request requires user authentication"),
+            (PrevValueRequired, 201, 400, "PrevValue is Required in POST form"),
+            (TtlNaN, 202, 400, "The given TTL in POST form is not a number"),
+            (IndexNaN, 203, 400, "The given index in POST form is not a number"),
+            (InvalidField, 209, 400, "Invalid field"),
+            (InvalidForm, 210, 400, "Invalid POST form"),
+            (RefreshValue, 211, 400, "Value provided on refresh"),
+            (RefreshTtlRequired, 212, 400, "A TTL must be provided on refresh"),
+            (RaftInternal, 300, 500, "Raft Internal Error"),
+            (EventIndexCleared, 401, 400, "The event in requested index is outdated and cleared"),
+        ];
+        for (code, number, status, message) in rows {
+            assert_eq!(
+                (code.number(), code.http_status(), code.message()),
+                (number, status, message)
+            );
+        }
+    }
 
     #[test]
     fn the_body_is_etcds() {

@@ -1,7 +1,7 @@
 //! Events: what one change to the store did, as the proposer and the watchers are told.
 //!
-//! Every store index belongs to exactly one event. Internal events (membership, versions) hold a place in the history but are
-//! shown to nobody; refreshes are shown to their proposer only.
+//! Every store index belongs to exactly one event. Internal events (membership, versions) hold a place in the history
+//! but are shown to nobody; refreshes are shown to their proposer only.
 
 use crate::ids::{Stamp, StoreIndex};
 use crate::node::{Body, Node};

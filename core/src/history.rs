@@ -1,7 +1,7 @@
 //! The last events of the store, so that a watcher may begin in the past.
 //!
-//! Invariant: the events' indexes follow one another without a gap, so the place of an index is a subtraction. Internal events and
-//! refreshes hold their places too.
+//! Invariant: the events' indexes follow one another without a gap, so the place of an index is a subtraction. Internal
+//! events and refreshes hold their places too.
 
 use crate::error::{ErrorCode, StoreError};
 use crate::event::Event;

@@ -3,8 +3,8 @@
 use crate::ids::{ClusterId, MemberId};
 use sha1::{Digest, Sha1};
 
-/// The ID of a member: the hash of its sorted peer URLs, the cluster token and, for one added to a running cluster (with an empty
-/// token), the Unix time in seconds.
+/// The ID of a member: the hash of its sorted peer URLs, the cluster token and, for one added to a running cluster
+/// (with an empty token), the Unix time in seconds.
 #[must_use]
 pub fn member_id(peer_urls: &[String], token: &str, added_at_seconds: Option<u64>) -> MemberId {
     let mut sorted: Vec<&String> = peer_urls.iter().collect();
@@ -53,6 +53,26 @@ mod tests {
             assert_eq!(id, MemberId(member), "{url}");
             assert_eq!(cluster_id(&[id]), ClusterId(cluster), "{url}");
         }
+    }
+
+    #[test]
+    fn ids_of_several_members_and_of_added_ones_are_those_etcd_gives() {
+        // Observed from one cluster of three with the token `tok-1`, whose first member has two peer URLs.
+        let id = |ports: &[u16]| {
+            let urls: Vec<String> =
+                ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+            member_id(&urls, "tok-1", None)
+        };
+        let ids = [id(&[23801, 23800]), id(&[23802]), id(&[23803])];
+        assert_eq!(
+            ids.map(|id| id.0),
+            [0x8a89_ba5d_b54f_3ab3, 0x40b1_daa3_6080_f4f0, 0xaf92_976e_dcf7_c038]
+        );
+        assert_eq!(cluster_id(&ids), ClusterId(0x185e_f554_2386_08df));
+        // Observed from members added while a cluster ran.
+        let added = |url: &str, seconds| member_id(&[url.to_owned()], "", Some(seconds)).0;
+        assert_eq!(added("unix://a:1", 1_795_438_610), 0xfa3f_2388_ae1a_6ad2);
+        assert_eq!(added("http://a:1", 1_795_438_616), 0x8539_e5db_0ac0_19a7);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! JSON written straight into a byte buffer, byte for byte as Go's `encoding/json` writes it with HTML escaping on.
 //!
-//! Strings may hold any bytes: what is not UTF-8 becomes one `\ufffd` escape per bad byte, as in Go. There is no reader here.
+//! Strings may hold any bytes: what is not UTF-8 becomes one `\ufffd` escape per bad byte, as in Go. There is no reader
+//! here.
 
 /// Appends `bytes` as a JSON string with its quotes.
 pub fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -1,6 +1,7 @@
 //! The pure heart of Quorate: commands go in, events come out.
 //!
-//! Nothing here reads a clock, a file, a socket or chance, so that every member that applies the same log holds the same state.
+//! Nothing here reads a clock, a file, a socket or chance, so that every member that applies the same log holds the
+//! same state.
 //!
 //! | module | owns |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! The replicated state and its only door.
 //!
-//! [`Machine::apply`] is deterministic: the same commands under the same stamps lead every member to the same state, the same events
-//! and the same indexes. It reads no clock and knows nothing of raft, disks or sockets.
+//! [`Machine::apply`] is deterministic: the same commands under the same stamps lead every member to the same state,
+//! the same events and the same indexes. It reads no clock and knows nothing of raft, disks or sockets.
 
 use crate::command::Command;
 use crate::error::StoreError;
@@ -58,7 +58,8 @@ impl Machine {
         Self { store, members, last_stamp, stats: Arc::default() }
     }
 
-    /// Carries out one committed command. A stamp older than the last one counts as the last one, so time never goes back.
+    /// Carries out one committed command. A stamp older than the last one counts as the last one, so time never goes
+    /// back.
     pub fn apply(&mut self, stamp: Stamp, command: &Command) -> Applied {
         self.last_stamp = self.last_stamp.max(stamp);
         let now = self.last_stamp;
@@ -105,8 +106,8 @@ impl Machine {
         Applied { outcome, expired: Vec::new() }
     }
 
-    /// Takes over a committed membership entry. Each addition, each change of peer URLs and each promotion moves the index by one,
-    /// each removal by two.
+    /// Takes over a committed membership entry. Each addition, each change of peer URLs and each promotion moves the
+    /// index by one, each removal by two.
     pub fn apply_roster(&mut self, roster: &Roster) {
         let changes = self.members.take_roster(roster);
         self.record_internal(changes);
@@ -148,7 +149,8 @@ impl Machine {
         self.store.tree.node(key)
     }
 
-    /// Appends the body of a read: one JSON object and a newline. Children are always sorted. `now` is what TTLs count from.
+    /// Appends the body of a read: one JSON object and a newline. Children are always sorted. `now` is what TTLs count
+    /// from.
     ///
     /// # Errors
     /// The key does not exist, or a part of its path is a file; nothing is appended then.
@@ -162,7 +164,8 @@ impl Machine {
         self.stats.gets.note(self.store.write_get(key, recursive, now, out))
     }
 
-    /// The first event since `watch.since` that the watcher is told, if it has happened already; `None` if it must wait.
+    /// The first event since `watch.since` that the watcher is told, if it has happened already; `None` if it must
+    /// wait.
     ///
     /// # Errors
     /// The history does not reach back that far (401).
@@ -176,7 +179,8 @@ impl Machine {
         Applied { outcome: Ok(self.record_internal(0)), expired }
     }
 
-    /// Moves the index by `changes` that have no key. The event tells the proposer the index; without changes it is not kept.
+    /// Moves the index by `changes` that have no key. The event tells the proposer the index; without changes it is not
+    /// kept.
     fn record_internal(&mut self, changes: u64) -> Arc<Event> {
         let now = self.last_stamp;
         (0..changes)

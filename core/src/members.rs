@@ -1,7 +1,8 @@
 //! Who belongs to the cluster, who did, and which version all of them speak.
 //!
-//! Two sources feed it: the roster of committed membership entries, and what members publish about themselves. A removed ID is
-//! remembered for ever and never comes back. Whether a change is wise is decided in [`crate::membership`].
+//! Two sources feed it: the roster of committed membership entries, and what members publish about themselves. A
+//! removed ID is remembered for ever and never comes back. Whether a change is wise is decided in
+//! [`crate::membership`].
 
 use crate::ids::MemberId;
 use imbl::{OrdMap, OrdSet};
@@ -97,8 +98,8 @@ impl Members {
         self.cluster_version.as_deref()
     }
 
-    /// Takes over a committed roster. Returns how many store indexes that takes: one for each addition and each changed member, two
-    /// for each removal (the deletion and the tombstone).
+    /// Takes over a committed roster. Returns how many store indexes that takes: one for each addition and each changed
+    /// member, two for each removal (the deletion and the tombstone).
     pub(crate) fn take_roster(&mut self, roster: &Roster) -> u64 {
         let wanted: BTreeMap<MemberId, &RosterMember> = roster
             .members
@@ -120,8 +121,8 @@ impl Members {
         changes
     }
 
-    /// Notes what a member says about itself. Returns how many store indexes that takes: none if it says nothing new, or is not
-    /// a member.
+    /// Notes what a member says about itself. Returns how many store indexes that takes: none if it says nothing new,
+    /// or is not a member.
     pub(crate) fn publish(
         &mut self,
         id: MemberId,

@@ -1,7 +1,7 @@
 //! May this membership change happen? A pure decision over the roster and the observed health.
 //!
-//! The rule behind all rules: no allowed change leaves fewer healthy voters than the quorum, before or after. Proposing the
-//! change, and finding out who is healthy, is the server's business.
+//! The rule behind all rules: no allowed change leaves fewer healthy voters than the quorum, before or after. Proposing
+//! the change, and finding out who is healthy, is the server's business.
 
 use crate::ids::MemberId;
 use crate::members::{Member, Members};
@@ -198,7 +198,8 @@ fn check_addition(is_learner: bool, roster: &Members, health: &Health) -> Result
     }
     let (healthy, voters) = (healthy_voters(roster, health), roster.voters().count());
     let needed = quorum(voters + 1);
-    // A learner risks nothing by itself, but it is there to get a vote: with a voter down, that voter has to be dealt with first.
+    // A learner risks nothing by itself, but it is there to get a vote: with a voter down, that voter has to be dealt
+    // with first.
     if healthy >= needed || (is_learner && healthy == voters) {
         return Ok(());
     }

@@ -1,15 +1,16 @@
 //! Keys: cleaned absolute paths of bytes.
 //!
-//! A [`Key`] begins with `/`, has no trailing slash and no empty, `.` or `..` segment; the root is `/`. Its buffer holds the depth
-//! (two bytes, big-endian) before the path, so that plain byte order sorts by depth first and the children of a directory
-//! are one contiguous range. Percent-decoding is left to whoever reads the URL.
+//! A [`Key`] begins with `/`, has no trailing slash and no empty, `.` or `..` segment; the root is `/`. Its buffer
+//! holds the depth (two bytes, big-endian) before the path, so that plain byte order sorts by depth first and the
+//! children of a directory are one contiguous range. Percent-decoding is left to whoever reads the URL.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The most segments a key may have. A bound on the work one key can cause; etcd has none and overflows its stack instead.
+/// The most segments a key may have. A bound on the work one key can cause; etcd has none and overflows its stack
+/// instead.
 pub const KEY_SEGMENTS_MAX: usize = 1024;
 
 /// Bytes that the depth takes in front of the path.

@@ -1,7 +1,7 @@
 //! Counters of what this member's store has done since it started, as `/v2/stats/store` shows them.
 //!
-//! They are no part of the replicated state: reads count through a shared reference, clones of the machine share them, snapshots
-//! leave them out.
+//! They are no part of the replicated state: reads count through a shared reference, clones of the machine share them,
+//! snapshots leave them out.
 
 use crate::json;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,4 +103,39 @@ fn write_field(out: &mut Vec<u8>, name: &str, suffix: &str, counter: &Counter) {
     out.extend_from_slice(b"\":");
     json::write_u64(out, counter.count());
     out.push(b',');
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Command, Key, Machine, Stamp, Ttl, Value};
+
+    #[test]
+    fn the_machine_counts_what_it_does() {
+        let mut machine = Machine::new();
+        let (key, value) = (Key::parse(b"/a").unwrap(), Value::from("1"));
+        let set = |dir| Command::Set {
+            key: key.clone(),
+            value: value.clone(),
+            dir,
+            ttl: Ttl::Seconds(1),
+            refresh: false,
+        };
+        let delete = Command::Delete { key: key.clone(), dir: false, recursive: false };
+        for command in [set(false), set(true), set(true), delete] {
+            machine.apply(Stamp(1), &command);
+        }
+        // A clone is another view of the same store, so its reads count too.
+        let mut out = Vec::new();
+        let _ = machine.clone().write_get(&key, false, Stamp(1), &mut out);
+        machine.apply(Stamp(u64::MAX), &Command::Expire);
+        let _ = machine.write_get(&key, false, Stamp(1), &mut out);
+        machine.stats().watchers.increment();
+        out.clear();
+        machine.stats().write_json(&mut out);
+        let text = "{\"getsSuccess\":1,\"getsFail\":1,\"setsSuccess\":2,\"setsFail\":1,\"deleteSuccess\":0,\"deleteFail\":1,\
+                    \"updateSuccess\":0,\"updateFail\":0,\"createSuccess\":0,\"createFail\":0,\"compareAndSwapSuccess\":0,\
+                    \"compareAndSwapFail\":0,\"compareAndDeleteSuccess\":0,\"compareAndDeleteFail\":0,\"expireCount\":1,\
+                    \"watchers\":1}";
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
 }

@@ -1,8 +1,9 @@
 //! All keys in one flat, ordered, persistent map, and the index of those that expire.
 //!
-//! Invariants: the root is present; every other key's parent is present and is a directory; `expiries` holds exactly the keys with an
-//! expiration. Keys sort by depth first, so the children of a directory, and its descendants of each level, are one range each;
-//! nothing here recurses. A clone shares everything and costs nothing. What an operation means is decided in [`crate::store`].
+//! Invariants: the root is present; every other key's parent is present and is a directory; `expiries` holds exactly
+//! the keys with an expiration. Keys sort by depth first, so the children of a directory, and its descendants of each
+//! level, are one range each; nothing here recurses. A clone shares everything and costs nothing. What an operation
+//! means is decided in [`crate::store`].
 
 use crate::ids::{Stamp, StoreIndex};
 use crate::node::{Body, Node};

@@ -19,8 +19,9 @@ pub struct WatchSpec {
 impl WatchSpec {
     /// Whether the watcher is told about `event`.
     ///
-    /// It is if the event is visible, not older than `since`, and happened at the key; or below it, for a recursive watcher, with no
-    /// hidden segment in between; or removed a directory above it, since whatever was at the key is gone with it.
+    /// It is if the event is visible, not older than `since`, and happened at the key; or below it, for a recursive
+    /// watcher, with no hidden segment in between; or removed a directory above it, since whatever was at the key is
+    /// gone with it.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         if !event.is_visible() || event.index.0 < self.since {

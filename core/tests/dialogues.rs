@@ -1,7 +1,9 @@
-//! Golden dialogues: the scripts in `testdata/` say what goes in (`> command`) and what must come out (the lines below it).
+//! Golden dialogues: the scripts in `testdata/` say what goes in (`> command`) and what must come out (the lines below
+//! it).
 //!
-//! After a wanted change of behaviour run `QUORATE_RECORD=1 cargo test -p quorate-core --test dialogues` and read the diff in review.
-//! A dialogue begins on a machine with one member, started, at store index 3, as a fresh single member of etcd does.
+//! After a wanted change of behaviour run `QUORATE_RECORD=1 cargo test -p quorate-core --test dialogues` and read the
+//! diff in review. A dialogue begins on a machine with one member, started, at store index 3, as a fresh single member
+//! of etcd does.
 
 #![expect(clippy::unwrap_used, reason = "a broken script or an unreadable file fails the test")]
 

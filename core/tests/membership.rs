@@ -144,82 +144,86 @@ fn a_dead_member_is_removed_before_another_is_added() {
 }
 
 #[test]
-fn refusals_say_what_why_and_what_to_do() {
-    let three = members(3, 1);
-    let (all, id) = (health(1..=4), MemberId(1));
-    let urls = |url: &str| vec![url.to_owned()];
+fn refused_additions_say_what_why_and_what_to_do() {
+    let add_to =
+        |id, url: &str| Change::Add { id, peer_urls: vec![url.to_owned()], is_learner: true };
     let cases = [
         (
             add(false),
             members(1, 0),
-            health([1]),
-            "the changed cluster would have 1 healthy voters and needs 2; add the member as a learner, and promote it when it \
-             has caught up",
+            "the changed cluster would have 1 healthy voters and needs 2; add the member as a learner, and promote it when it has \
+             caught up",
         ),
         (
             add(true),
             machine(&[false, false, true], &[3]),
-            health(1..=3),
-            "member 3 was added and has not started, and until it has, another addition could cost the quorum; start it, or remove it",
+            "member 3 was added and has not started, and until it has, another addition could cost the quorum; start it, or remove \
+             it",
         ),
         (
-            Change::Remove { id },
-            members(2, 0),
-            health([1]),
-            "1 of 2 voters are healthy and 2 are needed to decide anything; bring back a voter first",
-        ),
-        (
-            Change::Add { id: NEW, peer_urls: urls("http://m2:2380"), is_learner: true },
-            three.clone(),
-            all.clone(),
+            add_to(NEW, "http://m2:2380"),
+            members(3, 1),
             "the peer URL http://m2:2380 belongs to member 2; use another URL, or remove that member first",
         ),
         (
-            Change::Update { id, peer_urls: urls("http://m2:2380") },
-            three.clone(),
-            all.clone(),
-            "the peer URL http://m2:2380 belongs to member 2; use another URL, or remove that member first",
-        ),
-        (
-            Change::Add { id, peer_urls: urls("http://new:1"), is_learner: true },
-            three.clone(),
-            all.clone(),
+            add_to(MemberId(1), "http://new:1"),
+            members(3, 1),
             "the ID 1 belongs to a member already; try again to get another ID",
         ),
         (
-            Change::Add { id: NEW, peer_urls: urls("http://new"), is_learner: true },
-            three.clone(),
-            all.clone(),
+            add_to(NEW, "http://new"),
+            members(3, 1),
             "URL address does not have the form \"host:port\": http://new",
+        ),
+    ];
+    for (change, machine, text) in cases {
+        assert_eq!(
+            check(&change, machine.members(), &health(1..=4)).unwrap_err().to_string(),
+            text,
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn other_refusals_say_what_why_and_what_to_do() {
+    let (all, id, learner) = (health(1..=4), MemberId(1), MemberId(4));
+    let busy = Health { change_in_progress: true, ..all.clone() };
+    let cases = [
+        (
+            Change::Remove { id },
+            health([1]),
+            "1 of 3 voters are healthy and 2 are needed to decide anything; bring back a voter first",
         ),
         (
             Change::Remove { id: NEW },
-            three.clone(),
             all.clone(),
             "no member has the ID 63; list the members and check the ID",
         ),
         (
-            Change::Promote { id },
-            three.clone(),
+            Change::Update { id, peer_urls: vec![url(2)] },
             all.clone(),
-            "member 1 has a vote already; there is nothing to do",
+            "the peer URL http://m2:2380 belongs to member 2; use another URL, or remove that member first",
         ),
+        (Change::Promote { id }, all, "member 1 has a vote already; there is nothing to do"),
         (
-            Change::Promote { id: MemberId(4) },
-            three.clone(),
+            Change::Promote { id: learner },
             health(1..=3),
             "learner 4 does not answer and a vote it cannot cast would weaken the cluster; start it and let it catch up",
         ),
         (
-            Change::Remove { id: MemberId(4) },
-            three,
-            Health { change_in_progress: true, ..all },
+            Change::Remove { id: learner },
+            busy,
             "another membership change is in progress and only one may be at a time; try again when it is done",
         ),
     ];
-    for (change, machine, health, text) in cases {
-        let refused = check(&change, machine.members(), &health).unwrap_err();
-        assert_eq!(refused.to_string(), text, "{change:?}");
+    let machine = members(3, 1);
+    for (change, health, text) in cases {
+        assert_eq!(
+            check(&change, machine.members(), &health).unwrap_err().to_string(),
+            text,
+            "{change:?}"
+        );
     }
 }
 

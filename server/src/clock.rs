@@ -76,7 +76,7 @@ impl ClusterClock {
 }
 
 /// The wall clock; a clock before 1970 counts as 1970.
-fn wall_clock() -> Stamp {
+pub(crate) fn wall_clock() -> Stamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
 }

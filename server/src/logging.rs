@@ -78,6 +78,17 @@ impl LogLevel {
         })
     }
 
+    /// The level by any of the names that etcd takes at run time (`PUT /config/local/log`).
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "CRITICAL" | "C" | "ERROR" | "0" | "E" => Self::Error,
+            "WARNING" | "1" | "W" => Self::Warn,
+            "NOTICE" | "2" | "N" | "INFO" | "3" | "I" => Self::Info,
+            "DEBUG" | "4" | "D" | "TRACE" | "5" | "T" => Self::Debug,
+            _ => return None,
+        })
+    }
+
     /// The level as written on a command line.
     pub fn as_str(self) -> &'static str {
         match self {

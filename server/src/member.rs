@@ -2,13 +2,13 @@
 //!
 //! Static dispatch throughout. What is here is what a request may ask for; how it comes about (raft, disks, peers) is not.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_core::{ClusterId, Event, Machine, MemberId, Stamp, StoreError, WatchSpec};
 
+use crate::logging::LogLevel;
 use crate::watch::{Subscription, WatchError, WatchMode};
 
 /// One member of a cluster, as the client API uses it.
@@ -234,46 +234,4 @@ pub struct Check {
     pub name: &'static str,
     /// What is wrong and what to do, if something is.
     pub result: Result<(), String>,
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogLevel {
-    /// Everything.
-    Trace,
-    /// For those who look for a fault.
-    Debug,
-    /// What an operator wants to know.
-    Info,
-    /// What may need attention.
-    Warn,
-    /// What went wrong.
-    Error,
-}
-
-impl LogLevel {
-    /// The level by any of the names that etcd takes.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "CRITICAL" | "C" | "ERROR" | "0" | "E" => Self::Error,
-            "WARNING" | "1" | "W" => Self::Warn,
-            "NOTICE" | "2" | "N" | "INFO" | "3" | "I" => Self::Info,
-            "DEBUG" | "4" | "D" => Self::Debug,
-            "TRACE" | "5" | "T" => Self::Trace,
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        })
-    }
 }

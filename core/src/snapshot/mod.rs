@@ -1,9 +1,9 @@
 //! The machine as bytes, in bounded chunks, and back.
 //!
-//! A snapshot is complete: a restored machine does with every later command what the original would have done. It is a magic number
-//! with the format version, then records, each after its length (8 bytes, little-endian): one header, the members, the
-//! nodes (parents first), the history (oldest first), one trailer with the counts. Chunks cut this stream anywhere. Checksums are
-//! left to whoever stores or sends it.
+//! A snapshot is complete: a restored machine does with every later command what the original would have done. It is a
+//! magic number with the format version, then records, each after its length (8 bytes, little-endian): one header, the
+//! members, the nodes (parents first), the history (oldest first), one trailer with the counts. Chunks cut this stream
+//! anywhere. Checksums are left to whoever stores or sends it.
 
 mod restore;
 mod wire;
@@ -50,7 +50,8 @@ enum Next {
 }
 
 impl Machine {
-    /// The state as chunks of at most [`CHUNK_BYTES_MAX`] bytes. Holds a frozen view, so that writing may take its time.
+    /// The state as chunks of at most [`CHUNK_BYTES_MAX`] bytes. Holds a frozen view, so that writing may take its
+    /// time.
     #[must_use]
     pub fn snapshot(&self) -> Chunks {
         Chunks { machine: self.clone(), pending: BytesMut::new(), next: Next::Start, nodes: 0 }
@@ -180,6 +181,50 @@ mod tests {
         assert!(restore(std::slice::from_ref(&whole)).is_ok());
         assert!(restore(&[whole.clone(), Bytes::from_static(&[0])]).is_err());
         assert!(restore(&[whole.clone(), whole]).is_err());
+    }
+
+    fn node(key: &str, kind: u32) -> Record {
+        let key = Bytes::copy_from_slice(key.as_bytes());
+        Record::Node(wire::Node { key, kind, modified: 1, created: 1, ..wire::Node::default() })
+    }
+
+    /// What comes of a header with index 1, these nodes, one event and a trailer that counts them.
+    fn restore_nodes(nodes: &[Record]) -> Result<Machine, RestoreError> {
+        let mut bytes = BytesMut::from(&MAGIC[..]);
+        push_record(
+            &mut bytes,
+            Record::Header(wire::Header { index: 1, ..wire::Header::default() }),
+        );
+        nodes.iter().for_each(|node| push_record(&mut bytes, node.clone()));
+        let event = Event::internal(crate::StoreIndex(1), Stamp(1));
+        push_record(&mut bytes, Record::Event(wire::Event::from(&event)));
+        push_record(
+            &mut bytes,
+            Record::Trailer(wire::Trailer { nodes: nodes.len() as u64, events: 1 }),
+        );
+        restore(&[bytes.freeze()])
+    }
+
+    #[test]
+    fn nodes_that_cannot_be_are_refused() {
+        let (file, directory, gone, unknown) = (0, 1, 2, 3);
+        assert!(restore_nodes(&[node("/a", directory), node("/a/b", file)]).is_ok());
+        let cases: [&[Record]; 8] = [
+            &[node("/a/b", file)],
+            &[node("/a/b", file), node("/a", directory)],
+            &[node("/a", file), node("/a/b", file)],
+            &[node("/a", file), node("/a", file)],
+            &[node("/", directory)],
+            &[node("/a", gone)],
+            &[node("/a", unknown)],
+            &[node("/a//b", file)],
+        ];
+        for nodes in cases {
+            assert!(
+                matches!(restore_nodes(nodes), Err(RestoreError::Inconsistent(_))),
+                "{nodes:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Rebuilds a machine from a snapshot, trusting nothing.
 //!
-//! Memory grows with the bytes fed and never with what a length field claims. Every invariant of the tree, the history and the
-//! counts is checked, so that damage shows here and not in a member that quietly diverges.
+//! Memory grows with the bytes fed and never with what a length field claims. Every invariant of the tree, the history
+//! and the counts is checked, so that damage shows here and not in a member that quietly diverges.
 
 use super::wire::{Framed, Header, Node, Record, Trailer};
 use super::{LENGTH_BYTES, MAGIC};

@@ -6,7 +6,8 @@ use crate::ids::Stamp;
 use std::sync::Arc;
 
 impl Store {
-    /// Removes every key whose expiration is not after `now`, with one event each. Keys below an expired directory go with it, silently.
+    /// Removes every key whose expiration is not after `now`, with one event each. Keys below an expired directory go
+    /// with it, silently.
     pub(crate) fn expire(&mut self, now: Stamp) -> Vec<Arc<Event>> {
         let mut events = Vec::new();
         while let Some((_, node)) =

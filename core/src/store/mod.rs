@@ -1,7 +1,7 @@
 //! The keys, their history and the store index, and what each operation does to them.
 //!
-//! One file per family of operations. An operation either fails and changes nothing, or moves the index by one for each event.
-//! The order of checks and the texts of causes are etcd's: clients depend on them.
+//! One file per family of operations. An operation either fails and changes nothing, or moves the index by one for each
+//! event. The order of checks and the texts of causes are etcd's: clients depend on them.
 
 mod compare;
 mod delete;

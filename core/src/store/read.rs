@@ -16,7 +16,8 @@ struct Listing<'a, I> {
 }
 
 impl Store {
-    /// Appends the answer to a read of `key`: with its children if it is a directory, with all its descendants if `recursive`.
+    /// Appends the answer to a read of `key`: with its children if it is a directory, with all its descendants if
+    /// `recursive`.
     pub(crate) fn write_get(
         &self,
         key: &Key,

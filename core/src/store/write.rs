@@ -61,7 +61,8 @@ impl Store {
         Ok(self.record(event))
     }
 
-    /// Creates a key in the directory `write.key`, named after the index it gets, so that names sort in the order of creation.
+    /// Creates a key in the directory `write.key`, named after the index it gets, so that names sort in the order of
+    /// creation.
     pub(crate) fn create_in_order(
         &mut self,
         now: Stamp,

@@ -1,6 +1,7 @@
 //! Reads and replays one dialogue: parses command lines, keeps the machine and its watchers, prints what comes out.
 //!
-//! Words are separated by spaces; `%41` in a word stands for the byte it names. A faulty script panics: it is part of the test.
+//! Words are separated by spaces; `%41` in a word stands for the byte it names. A faulty script panics: it is part of
+//! the test.
 
 use quorate_core::snapshot::Restore;
 use quorate_core::{

@@ -40,6 +40,7 @@ pub use access::Access;
 pub use body::{ApiBody, BodyCut};
 pub use counters::HttpMetrics;
 pub use reply::Reply;
+pub use small::version_body;
 
 use crate::member::Member;
 use request_body::BodyReader;

@@ -11,7 +11,8 @@ use super::body::ApiBody;
 use super::reply::{self, Reply, X_ETCD_CLUSTER_ID};
 use super::request_body::JSON_MAX;
 use super::{ETCD_VERSION, Shared};
-use crate::member::{LogLevel, Member};
+use crate::logging::LogLevel;
+use crate::member::Member;
 
 /// `/v2/machines`: where clients reach the members.
 pub(super) fn machines<M: Member>(shared: &Shared<M>, method: &Method) -> Reply {
@@ -30,16 +31,20 @@ pub(super) fn version<M: Member>(shared: &Shared<M>, method: &Method) -> Reply {
     if *method != Method::GET {
         return reply::method_not_allowed(Some("GET"));
     }
+    let body = shared.member.view(|machine, _| version_body(machine.members().cluster_version()));
+    reply::json(StatusCode::OK, body)
+}
+
+/// The body of `/version`, on the client port and on the peer port.
+#[must_use]
+pub fn version_body(cluster_version: Option<&str>) -> Bytes {
     let mut out = Vec::with_capacity(64);
     out.extend_from_slice(b"{\"etcdserver\":");
     json::write_string(&mut out, ETCD_VERSION.as_bytes());
     out.extend_from_slice(b",\"etcdcluster\":");
-    shared.member.view(|machine, _| {
-        let decided = machine.members().cluster_version().unwrap_or("not_decided");
-        json::write_string(&mut out, decided.as_bytes());
-    });
+    json::write_string(&mut out, cluster_version.unwrap_or("not_decided").as_bytes());
     out.push(b'}');
-    reply::json(StatusCode::OK, out)
+    out.into()
 }
 
 /// `/v2/auth/enable`: there is no authentication by user here.
@@ -116,7 +121,7 @@ pub(super) async fn log_level<M: Member, B: Body<Data = Bytes>>(
     };
     match LogLevel::named(name) {
         Some(level) => {
-            tracing::info!(%level, "log level changed by a client");
+            tracing::info!(level = level.as_str(), "log level changed by a client");
             shared.member.set_log_level(level);
             reply::empty(StatusCode::NO_CONTENT)
         }

@@ -123,8 +123,9 @@ impl Links {
         kind: Kind,
         body: Bytes,
         timeout: Duration,
-    ) -> impl Future<Output = Result<Bytes, SubmitError>> + Send + 'static {
-        let answer = self.peers.read().get(&member).map(|peer| {
+    ) -> impl Future<Output = Result<Bytes, SubmitError>> + Send + use<> {
+        let peer = self.peers.read().get(&member).map(Arc::clone);
+        let answer = peer.map(|peer| {
             let link = match kind.class() {
                 Class::Heartbeat => &peer.heartbeat,
                 Class::Log => &peer.log,

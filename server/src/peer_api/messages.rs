@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::link::Class;
-use crate::storage::record::{Entry, EntryId, Membership, Vote as VoteState};
+use crate::storage::record::{Entry, EntryId, Vote as VoteState};
 
 /// What a frame carries; the frame's `kind` byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -167,21 +167,15 @@ pub struct TransferReply {
     pub last: Option<EntryId>,
 }
 
-/// What a snapshot contains.
-#[derive(Clone, Eq, PartialEq, prost::Message)]
+/// A snapshot follows.
+#[derive(Clone, Copy, Eq, PartialEq, prost::Message)]
 pub struct SnapshotBegin {
     /// The leader's vote.
     #[prost(message, optional, tag = "1")]
     pub vote: Option<VoteState>,
-    /// The last entry the snapshot covers.
-    #[prost(message, optional, tag = "2")]
-    pub last: Option<EntryId>,
-    /// Where the membership in the snapshot was decided.
-    #[prost(message, optional, tag = "3")]
-    pub membership_at: Option<EntryId>,
-    /// The membership.
-    #[prost(message, optional, tag = "4")]
-    pub membership: Option<Membership>,
+    /// The size of the snapshot file. What it contains is in the file itself.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
 }
 
 /// The end of a snapshot.
@@ -190,11 +184,8 @@ pub struct SnapshotEnd {
     /// The leader's vote.
     #[prost(message, optional, tag = "1")]
     pub vote: Option<VoteState>,
-    /// How many chunks were sent.
+    /// How many bytes were sent.
     #[prost(uint64, tag = "2")]
-    pub chunks: u64,
-    /// How many bytes the chunks held together.
-    #[prost(uint64, tag = "3")]
     pub bytes: u64,
 }
 

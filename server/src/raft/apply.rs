@@ -12,11 +12,11 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, StoredMembership as Stored};
 use quorate_core::{Batch, MemberId, Roster, RosterMember};
 
-use super::snapshots::{SnapshotBuilder, Snapshots};
+use super::snapshots::{SnapshotBuilder, Snapshots, StoredSnapshot};
 use super::types::{BatchBytes, EntryOf, LogId, Membership, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig};
 use super::waiters::Waiters;
+use crate::metrics::Metrics;
 use crate::replica::{Outcome, Replica};
-use crate::storage::snapshot::StoredSnapshot;
 
 /// See the module.
 pub struct StateMachine {
@@ -24,15 +24,22 @@ pub struct StateMachine {
     replica: Arc<Replica>,
     waiters: Arc<Waiters>,
     snapshots: Arc<Snapshots>,
+    metrics: Arc<Metrics>,
     last_applied: Option<LogId>,
     membership: StoredMembership,
 }
 
 impl StateMachine {
     /// Nothing applied yet: the library installs the newest snapshot and applies the log behind it.
-    pub fn new(own: MemberId, replica: Arc<Replica>, waiters: Arc<Waiters>, snapshots: Arc<Snapshots>) -> Self {
+    pub fn new(
+        own: MemberId,
+        replica: Arc<Replica>,
+        waiters: Arc<Waiters>,
+        snapshots: Arc<Snapshots>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let membership = StoredMembership::default();
-        Self { own, replica, waiters, snapshots, last_applied: None, membership }
+        Self { own, replica, waiters, snapshots, metrics, last_applied: None, membership }
     }
 
     fn apply_entry(&mut self, entry: EntryOf) {
@@ -51,6 +58,7 @@ impl StateMachine {
     }
 
     fn apply_batch(&self, batch: BatchBytes, index: u64, term: u64) {
+        let bytes = batch.0.len();
         let batch = match Batch::decode(batch.0) {
             Ok(batch) => batch,
             Err(error) => {
@@ -75,6 +83,7 @@ impl StateMachine {
         if !outcomes.is_empty() {
             self.waiters.complete(outcomes, index, term);
         }
+        self.snapshots.applied(batch.proposals.len(), bytes);
     }
 }
 
@@ -106,7 +115,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: StoredSnapshot) -> io::Result<()> {
-        let machine = self.snapshots.restore(meta, snapshot).await?;
+        let machine = self.snapshots.restore(snapshot).await?;
         let (index, term) = meta.last_log_id.map_or((0, 0), |id| (id.index, id.leader_id.term));
         self.replica.clock().applied(machine.last_stamp());
         self.replica.replace(index, term, machine);

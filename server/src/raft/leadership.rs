@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
+use quorate_core::Stamp;
 use tokio::sync::watch;
 
 use super::Raft;
+use crate::clock::wall_clock;
 use crate::member::Role;
 
 /// A moment's view of the leadership.
@@ -20,11 +22,13 @@ pub struct View {
     pub leader: Option<u64>,
     /// What this member does.
     pub role: Role,
+    /// Whom this member voted for in the term.
+    pub voted_for: Option<u64>,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { term: 0, leader: None, role: Role::Learner }
+        Self { term: 0, leader: None, role: Role::Learner, voted_for: None }
     }
 }
 
@@ -37,6 +41,8 @@ pub struct History {
     pub leaderless: Duration,
     /// Since when there is no leader, if so.
     pub leaderless_since: Option<Instant>,
+    /// Since when the present leader leads, by this member's wall clock.
+    pub leader_since: Stamp,
 }
 
 /// See the module.
@@ -63,7 +69,9 @@ impl Leadership {
                         ServerState::Follower => Role::Follower,
                         ServerState::Learner | ServerState::Shutdown => Role::Learner,
                     };
-                    View { term: now.vote.leader_id.term, leader: now.current_leader, role }
+                    let term = now.vote.leader_id.term;
+                    let voted_for = (term > 0).then_some(now.vote.leader_id.voted_for);
+                    View { term, leader: now.current_leader, role, voted_for }
                 };
                 record(&kept, *sender.borrow(), view, own);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
@@ -85,6 +93,11 @@ impl Leadership {
         self.views.clone()
     }
 
+    /// Since when the present leader leads, by this member's wall clock.
+    pub fn leader_since(&self) -> Stamp {
+        self.history.lock().leader_since
+    }
+
     /// Counts and times so far.
     pub fn history(&self) -> History {
         self.history.lock().clone()
@@ -101,6 +114,7 @@ fn record(history: &Mutex<History>, before: View, now: View, own: u64) {
             let gap = history.leaderless_since.take().map(|since| since.elapsed()).unwrap_or_default();
             history.leaderless += gap;
             history.changes += 1;
+            history.leader_since = wall_clock();
             let whose = if leader == own { "this member leads" } else { "leader elected" };
             tracing::info!(leader = %format_args!("{leader:x}"), term = now.term, leaderless_ms = gap.as_millis(), "{whose}");
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openraft::ChangeMembers;
+use openraft::{ChangeMembers, Instant as _};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use prost::Message as _;
@@ -213,7 +213,7 @@ impl Membership {
         let health = Health { reachable, change_in_progress: self.change_in_progress() };
         let verdict = self.replica.view(|machine, _| membership::check(change, machine.members(), &health));
         let Err(refusal) = verdict else { return Ok(()) };
-        if !self.strict && refusal.is_advice() {
+        if !self.strict && is_advice(&refusal) {
             tracing::warn!(%refusal, "--strict-reconfig-check=false: making a change that the check advises against");
             return Ok(());
         }
@@ -226,7 +226,7 @@ impl Membership {
         let metrics = metrics.borrow_watched();
         let limit = self.heartbeat_interval * HEARTBEATS_MISSED_MAX;
         let acks = metrics.heartbeat.iter().flatten();
-        let lately = acks.filter(|(_, ack)| ack.is_some_and(|at| at.elapsed() <= limit));
+        let lately = acks.filter(|(_, ack)| ack.as_ref().is_some_and(|at| at.elapsed() <= limit));
         lately.map(|(id, _)| MemberId(*id)).chain([self.own]).collect()
     }
 
@@ -269,6 +269,11 @@ const REFUSED: u32 = 5;
 const TIMED_OUT: u32 = 6;
 const IN_PROGRESS: u32 = 7;
 
+/// Whether a refusal only guards against a risk, which `--strict-reconfig-check=false` takes.
+fn is_advice(refusal: &Refused) -> bool {
+    matches!(refusal, Refused::NotStarted(_) | Refused::QuorumAtRisk { .. } | Refused::LearnerUnreachable(_))
+}
+
 fn refused(reason: String) -> ChangeReply {
     ChangeReply { outcome: REFUSED, reason, ..ChangeReply::default() }
 }
@@ -278,6 +283,7 @@ fn refusal_reply(refusal: &Refused) -> ChangeReply {
         Refused::NotFound(_) => NOT_FOUND,
         Refused::Removed(_) => REMOVED,
         Refused::PeerUrlExists { .. } => URL_EXISTS,
+        Refused::InProgress => IN_PROGRESS,
         _ => REFUSED,
     };
     ChangeReply { outcome, reason: refusal.to_string(), ..ChangeReply::default() }

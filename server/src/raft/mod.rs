@@ -17,6 +17,7 @@
 
 pub mod apply;
 mod convert;
+pub mod figures;
 pub mod handover;
 pub mod inbound;
 pub mod leadership;

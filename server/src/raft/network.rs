@@ -18,12 +18,12 @@ use openraft::raft::{
 use quorate_core::MemberId;
 
 use super::snapshot_transfer;
+use super::snapshots::StoredSnapshot;
 use super::takeover::Takeover;
 use super::types::{LogId, PeerNode, SnapshotOf, TypeConfig, VoteOf};
 use super::wire;
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::Kind;
-use crate::storage::snapshot::StoredSnapshot;
 
 /// Appends sent to one follower and not yet answered. Enough to cover a round trip and an fsync; each may hold a megabyte.
 const APPENDS_IN_FLIGHT: usize = 16;

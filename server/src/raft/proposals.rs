@@ -15,17 +15,18 @@ use openraft::errors::ClientWriteError;
 use openraft::impls::OneshotResponder;
 use prost::Message as _;
 use quorate_core::{Batch, Command, MemberId, Proposal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::leadership::Leadership;
 use super::types::{BatchBytes, TypeConfig};
 use super::waiters::Waiters;
 use super::Raft;
 use crate::clock::ClusterClock;
+use crate::metrics::Metrics;
 use crate::member::{Committed, ProposeError, Role};
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::{Forward, ForwardReply, Kind};
-use crate::storage::SpaceWatch;
+use crate::storage::log::Space;
 
 /// Entries under way at once. Two keep the disk and the network busy while the third gathers; more only make entries smaller.
 const ENTRIES_IN_FLIGHT: usize = 3;
@@ -55,7 +56,7 @@ impl Item {
 pub struct Proposals {
     queue: mpsc::Sender<Item>,
     waiters: Arc<Waiters>,
-    space: SpaceWatch,
+    space: watch::Receiver<Space>,
     own: MemberId,
     timeout: Duration,
 }
@@ -75,7 +76,9 @@ pub struct Parts {
     /// The clock for stamps.
     pub clock: Arc<ClusterClock>,
     /// Whether the disk has room.
-    pub space: SpaceWatch,
+    pub space: watch::Receiver<Space>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
     /// How long an operation may take, all in all.
     pub timeout: Duration,
 }
@@ -96,7 +99,7 @@ impl Proposals {
     /// # Errors
     /// The store's refusal, or why the operation was not (or may not have been) carried out.
     pub async fn propose(&self, command: Command) -> Result<Committed, ProposeError> {
-        if self.space.is_full() {
+        if *self.space.borrow() != Space::Ample {
             return Err(ProposeError::StorageFull);
         }
         let (registration, answer) = self.waiters.register();
@@ -118,7 +121,7 @@ impl Proposals {
     /// Takes operations that another member forwarded; answers once they are applied or certainly not taken.
     pub async fn forward(&self, encoded: Bytes) -> ForwardReply {
         let refused = ForwardReply { accepted: false, leader: 0, storage_full: false };
-        if self.space.is_full() {
+        if *self.space.borrow() != Space::Ample {
             return ForwardReply { storage_full: true, ..refused };
         }
         let (reply, answer) = oneshot::channel();

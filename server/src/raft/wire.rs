@@ -2,7 +2,6 @@
 //! A message that lacks a required part is an error of the peer, never a panic. Sockets are `peer_api::link`'s business.
 
 use bytes::Bytes;
-use openraft::StoredMembership;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
     VoteRequest, VoteResponse,
@@ -10,8 +9,8 @@ use openraft::raft::{
 use prost::Message as _;
 
 use super::convert::{entry_from_record, entry_to_record, vote_from_record, vote_to_record};
-use super::types::{SnapshotMeta, TypeConfig, VoteOf};
-use super::{entry_id, log_id, membership_from_record, membership_to_record};
+use super::types::{TypeConfig, VoteOf};
+use super::{entry_id, log_id};
 use crate::peer_api::messages as wire;
 use crate::storage::record;
 
@@ -189,32 +188,6 @@ pub fn decode_transfer_reply(
         }
         _ => return Err(WireError::Invalid("outcome")),
     })
-}
-
-/// The beginning of a snapshot, as bytes.
-#[must_use]
-pub fn encode_snapshot_begin(vote: &VoteOf, meta: &SnapshotMeta) -> Vec<u8> {
-    wire::SnapshotBegin {
-        vote: Some(vote_to_record(vote)),
-        last: meta.last_log_id.as_ref().map(entry_id),
-        membership_at: meta.last_membership.log_id().as_ref().map(entry_id),
-        membership: Some(membership_to_record(meta.last_membership.membership())),
-    }
-    .encode_to_vec()
-}
-
-/// The beginning of a snapshot, from bytes.
-///
-/// # Errors
-/// When the bytes are no such message.
-pub fn decode_snapshot_begin(body: Bytes) -> Result<(VoteOf, SnapshotMeta), WireError> {
-    let message = wire::SnapshotBegin::decode(body)?;
-    let membership = membership_from_record(message.membership.ok_or(WireError::Missing("membership"))?)?;
-    let meta = SnapshotMeta {
-        last_log_id: message.last.map(log_id),
-        last_membership: StoredMembership::new(message.membership_at.map(log_id), membership),
-    };
-    Ok((vote(message.vote)?, meta))
 }
 
 /// A vote from the wire.

@@ -135,7 +135,7 @@ impl PeerLink {
         kind: u8,
         body: Bytes,
         timeout: Duration,
-    ) -> impl Future<Output = Result<Bytes, LinkError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Bytes, LinkError>> + Send + use<> {
         let answer = self.enqueue(kind, body);
         let member = self.member;
         async move {
