@@ -11,10 +11,12 @@ use std::io;
 use std::path::PathBuf;
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use self::line::Line;
 use self::tee::Tee;
@@ -99,13 +101,16 @@ impl LogLevel {
         }
     }
 
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Info => LevelFilter::INFO,
-            Self::Warn => LevelFilter::WARN,
-            Self::Error => LevelFilter::ERROR,
-        }
+    /// The raft library tells every step it takes; the story it makes is told by our own lines, so that its own are wanted
+    /// only by those who look for a fault.
+    fn filter(self) -> Targets {
+        let (ours, library) = match self {
+            Self::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
+            Self::Info => (LevelFilter::INFO, LevelFilter::ERROR),
+            Self::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
+            Self::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
+        };
+        Targets::new().with_default(ours).with_target("openraft", library)
     }
 }
 
@@ -159,24 +164,21 @@ pub enum LogError {
 /// Changes and tells the level of the running log. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    filter: reload::Handle<LevelFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
+    level: Arc<Mutex<LogLevel>>,
 }
 
 impl LogHandle {
     /// Logs from `level` up, from now on.
     pub fn set_level(&self, level: LogLevel) {
+        *self.level.lock() = level;
         // It can fail only after the subscriber is gone, when there is no log to change.
         drop(self.filter.reload(level.filter()));
     }
 
     /// What is logged at present.
     pub fn level(&self) -> LogLevel {
-        match self.filter.clone_current() {
-            Some(LevelFilter::DEBUG | LevelFilter::TRACE) => LogLevel::Debug,
-            Some(LevelFilter::WARN) => LogLevel::Warn,
-            Some(LevelFilter::ERROR | LevelFilter::OFF) => LogLevel::Error,
-            _ => LogLevel::Info,
-        }
+        *self.level.lock()
     }
 }
 
@@ -197,7 +199,7 @@ fn subscriber(
         .with_ansi(tee.takes_colour())
         .event_format(Line { format: settings.format })
         .with_writer(tee);
-    Ok((tracing_subscriber::registry().with(filter).with(layer), LogHandle { filter: handle }))
+    Ok((tracing_subscriber::registry().with(filter).with(layer), LogHandle { filter: handle, level: Arc::new(Mutex::new(settings.level)) }))
 }
 
 #[cfg(test)]

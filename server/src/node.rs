@@ -236,15 +236,21 @@ impl Node {
         for (id, node) in &nodes {
             self.0.links.ensure(MemberId(*id), &node.peer_urls);
         }
+        // Whoever writes the first entry stands for election. All may, since the entry is the same; but if all did at once,
+        // they would split the vote. So the member with the smallest ID goes first, and the others only if it does not.
+        if members.keys().next() != Some(&self.0.own.member) {
+            let patience = self.0.config.election_timeout * 2;
+            let mut views = self.0.leadership.watch();
+            let heard = tokio::time::timeout(patience, views.wait_for(|view| view.term > 0)).await;
+            if heard.is_ok() {
+                return Ok(());
+            }
+        }
         if let Err(error) = raft.initialize(nodes).await {
             // A peer that was quicker may have replicated the very same entry already.
             if !raft.is_initialized().await.map_err(|error| text(&error))? {
                 return Err(text(&error));
             }
-        }
-        // The member with the smallest ID stands at once; the others give it an election timeout.
-        if members.keys().next() == Some(&self.0.own.member) {
-            let _ = raft.trigger().elect(true).await;
         }
         Ok(())
     }
