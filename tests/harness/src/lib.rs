@@ -29,7 +29,7 @@ pub use keys::{KeyAnswer, Keys};
 pub use ledger::{Attempt, Ledger, Loss};
 pub use member::{Exit, Member};
 pub use ports::Port;
-pub use program::{MissingProgram, Program, etcdctl};
+pub use program::{MissingProgram, Program, etcdctl, skip_without_etcd};
 pub use seeded::Seeded;
 pub use storage::is_in_memory;
 pub use wait::{POLL_INTERVAL, eventually, wait_until};

@@ -74,6 +74,18 @@ pub fn etcdctl() -> Result<PathBuf, MissingProgram> {
     )
 }
 
+/// Whether a test that needs etcd 3.4 must be left out because it is not installed; says so. Panics in that case when
+/// `QUORATE_REQUIRE_INTEROP` is set, so that a run which is meant to compare cannot pass without comparing.
+pub fn skip_without_etcd() -> bool {
+    let Err(missing) = Program::Etcd.binary().and_then(|_| etcdctl()) else { return false };
+    assert!(
+        env::var_os("QUORATE_REQUIRE_INTEROP").is_none(),
+        "QUORATE_REQUIRE_INTEROP is set, but {missing}"
+    );
+    eprintln!("skipped: etcd 3.4 is not installed (Debian: etcd-server)");
+    true
+}
+
 fn from_variable_or_path(
     variable: &str,
     program: &'static str,

@@ -3,26 +3,15 @@
 use std::time::{Duration, Instant};
 
 use quorate_harness::{
-    Cluster, Ending, Exit, Framing, Ledger, Line, Program, Request, eventually, wait_until,
+    Cluster, Ending, Exit, Framing, Ledger, Line, Program, Request, eventually, skip_without_etcd,
+    wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn etcd_is_missing() -> bool {
-    let missing = Program::Etcd.binary().is_err();
-    if missing {
-        assert!(
-            std::env::var_os("QUORATE_REQUIRE_INTEROP").is_none(),
-            "etcd is required but not installed"
-        );
-        println!("skipped: etcd 3.4 is not installed (Debian: etcd-server)");
-    }
-    missing
-}
-
 #[test]
 fn answers_are_shown_as_they_are_on_the_wire() {
-    if etcd_is_missing() {
+    if skip_without_etcd() {
         return;
     }
     let cluster = Cluster::builder(Program::Etcd).start();
@@ -45,7 +34,7 @@ fn answers_are_shown_as_they_are_on_the_wire() {
 
 #[test]
 fn a_stream_is_quiet_then_speaks_then_is_cut() {
-    if etcd_is_missing() {
+    if skip_without_etcd() {
         return;
     }
     let cluster = Cluster::builder(Program::Etcd).start();
@@ -64,7 +53,7 @@ fn a_stream_is_quiet_then_speaks_then_is_cut() {
 
 #[test]
 fn a_member_can_be_killed_restarted_paused_ended_and_wiped() {
-    if etcd_is_missing() {
+    if skip_without_etcd() {
         return;
     }
     let cluster = Cluster::builder(Program::Etcd).start();
@@ -94,7 +83,7 @@ fn a_member_can_be_killed_restarted_paused_ended_and_wiped() {
 
 #[test]
 fn three_members_elect_again_and_take_in_a_fourth() {
-    if etcd_is_missing() {
+    if skip_without_etcd() {
         return;
     }
     let fast = ["--heartbeat-interval=50", "--election-timeout=500"];
@@ -122,7 +111,7 @@ fn three_members_elect_again_and_take_in_a_fourth() {
 
 #[test]
 fn the_ledger_sees_a_lost_write() {
-    if etcd_is_missing() {
+    if skip_without_etcd() {
         return;
     }
     let cluster = Cluster::builder(Program::Etcd).start();
@@ -150,7 +139,7 @@ fn the_ledger_sees_a_lost_write() {
 
 #[test]
 fn a_member_that_cannot_start_is_reported_at_once() {
-    if etcd_is_missing() {
+    if skip_without_etcd() {
         return;
     }
     let cluster = Cluster::builder(Program::Etcd).flag("--election-timeout=1").prepare();
