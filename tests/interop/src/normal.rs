@@ -197,8 +197,15 @@ fn sort_children(json: &mut Json) {
         Json::Object(fields) => {
             for (name, value) in fields {
                 sort_children(value);
-                if let ("nodes", Json::Array(nodes)) = (name.as_str(), value) {
-                    nodes.sort_by_cached_key(|node| node.field("key").map(Json::compact));
+                match (name.as_str(), value) {
+                    ("nodes", Json::Array(nodes)) => {
+                        nodes.sort_by_cached_key(|it| it.field("key").map(Json::compact))
+                    }
+                    // Sorted by id on the wire, and ids differ.
+                    ("members", Json::Array(members)) => {
+                        members.sort_by_cached_key(|it| it.field("peerURLs").map(Json::compact));
+                    }
+                    _ => {}
                 }
             }
         }

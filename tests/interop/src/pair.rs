@@ -110,6 +110,19 @@ impl Pair {
         both
     }
 
+    /// As [`Pair::send`], for requests whose answer shows an id that did not exist before.
+    #[track_caller]
+    pub fn send_and_learn(&mut self, request: &Request) -> Both {
+        self.learn_names();
+        let both = Both {
+            reference: answer_of(&mut self.reference, request),
+            subject: answer_of(&mut self.subject, request),
+        };
+        self.learn_names();
+        self.judge(request, &both);
+        both
+    }
+
     /// Sends the same bytes to both and compares the answers.
     #[track_caller]
     pub fn send_raw(&mut self, bytes: &[u8]) -> Both {

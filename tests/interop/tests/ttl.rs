@@ -65,7 +65,7 @@ fn a_key_expires_with_an_event_and_one_index_step() {
             pair.next(&mut above);
         }
         script::run(pair, "404/100 GET ~/e\n 201 PUT ~/e value=new");
-        assert!(pair.next(&mut watch).contains(r#""action":"set""#));
+        assert!(pair.next(&mut above).contains(r#""action":"set""#));
         pair.ask("expireCount", |side| {
             let stats = side.cluster().http().send(&Request::get("/v2/stats/store"));
             stats.map(|it| it.json()["expireCount"].to_string()).unwrap_or_default()
