@@ -48,7 +48,7 @@ pub struct Member {
     client: Port,
     peer: Port,
     flags: Mutex<Vec<String>>,
-    environment: Vec<(String, String)>,
+    environment: Mutex<Vec<(String, String)>>,
     process: Mutex<Option<Child>>,
 }
 
@@ -76,7 +76,7 @@ impl Member {
             client,
             peer,
             flags: Mutex::new(flags),
-            environment,
+            environment: Mutex::new(environment),
             process: Mutex::new(None),
         }
     }
@@ -136,12 +136,18 @@ impl Member {
         *self.flags.lock().unwrap_or_else(PoisonError::into_inner) = flags;
     }
 
+    /// Replaces the environment variables the next start adds to the test's own.
+    pub fn set_environment(&self, environment: Vec<(String, String)>) {
+        *self.environment.lock().unwrap_or_else(PoisonError::into_inner) = environment;
+    }
+
     /// Starts the process without waiting for anything. Panics when it runs already or cannot be started.
     #[track_caller]
     pub fn start(&self) {
         let mut process = self.process();
         assert!(process.is_none(), "{} is running already", self.name);
         let log = self.open_log();
+        let environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let child = Command::new(&self.binary)
             .args(self.flags())
             .env_clear()
@@ -149,7 +155,7 @@ impl Member {
                 std::env::vars_os()
                     .filter(|(name, _)| !name.to_string_lossy().starts_with("ETCD_")),
             )
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(
                 log.try_clone().unwrap_or_else(|error| panic!("{}: {error}", self.log.display())),

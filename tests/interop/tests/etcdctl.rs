@@ -1,9 +1,16 @@
 //! The unmodified `etcdctl` 3.4 with `ETCDCTL_API=2`: same commands, same output, same exit code.
 
+use std::io::{BufRead, BufReader};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use quorate_harness::wait_until;
+use quorate_harness::{Request, wait_until};
 use quorate_interop_tests::{Pair, Side, client, compare, compare_with};
+
+const SOON: Duration = Duration::from_secs(20);
+/// `exec-watch` tells its command the action, the key, the modified index and the value.
+const WATCH_VARIABLES: usize = 4;
 
 /// One command per line, each beginning with the exit code it must have at the reference.
 fn run(pair: &mut Pair, commands: &str) {
@@ -51,9 +58,9 @@ fn keys() {
             0 ls /queue --sort --quorum
             4 ls /nope
             0 get /k --quorum
-            0 get /queue
+            1 get /queue
             4 rm /dir
-            4 rmdir /k
+            4 rmdir /queue
             0 rmdir /dir/sub
             0 rmdir /dir
             4 rm /k --with-value wrong
@@ -84,10 +91,9 @@ fn watches() {
             0 watch /w --after-index 5
             0 watch /d --recursive --after-index 6
             0 -o extended watch /d --recursive --after-index 6
-            0 exec-watch /never --help
             ",
         );
-        for arguments in ["watch /live", "watch --forever /live", "exec-watch /live -- sh -c env"] {
+        for arguments in ["watch /live", "watch --forever /live", "exec-watch sh -c env /live"] {
             pair.ask(arguments, |side| first_output(side, arguments));
         }
     });
@@ -95,30 +101,34 @@ fn watches() {
 
 /// Starts a watch, writes once the server counts the watcher, and returns what the client then prints.
 fn first_output(side: &Side, arguments: &str) -> String {
-    use std::io::{BufRead, BufReader};
     let watchers = || {
-        let stats = side
-            .http()
-            .send(&quorate_harness::Request::get("/v2/stats/store"))
-            .expect("an answer")
-            .json();
+        let stats = side.http().send(&Request::get("/v2/stats/store")).expect("an answer").json();
         stats["watchers"].as_u64().expect("a count")
     };
-    let before = watchers();
+    let (before, wanted) =
+        (watchers(), if arguments.starts_with("exec") { "ETCD_WATCH" } else { "" });
+    let (sender, printed) = mpsc::channel();
     let mut child = client::command(side, arguments).spawn().expect("etcdctl starts");
-    wait_until("the watcher is registered", Duration::from_secs(20), || watchers() > before);
-    side.cluster().keys().put("/live", "now").expect("an answer");
-    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    let wanted = if arguments.starts_with("exec") { "ETCD_WATCH" } else { "" };
-    let mut seen: Vec<String> = lines
-        .filter(|line| line.starts_with(wanted))
-        .take(if wanted.is_empty() { 1 } else { 4 })
-        .collect();
-    seen.sort();
-    // The watches that go on for ever are ended here; for the others this comes too late to matter.
-    let _ = child.kill();
-    child.wait().expect("etcdctl ends");
-    seen.join("\n")
+    let output = BufReader::new(child.stdout.take().expect("a pipe"));
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for line in output.lines().map_while(Result::ok).filter(|line| line.starts_with(wanted))
+            {
+                // The receiver goes away once it has seen enough.
+                let _ = sender.send(line);
+            }
+        });
+        wait_until("the watcher is registered", SOON, || watchers() > before);
+        side.cluster().keys().put("/live", "now").expect("an answer");
+        let lines = if wanted.is_empty() { 1 } else { WATCH_VARIABLES };
+        let mut seen: Vec<String> =
+            (0..lines).map_while(|_| printed.recv_timeout(SOON).ok()).collect();
+        seen.sort();
+        // The watches that go on for ever are ended here; for the others this comes too late to matter.
+        let _ = child.kill();
+        child.wait().expect("etcdctl ends");
+        seen.join("\n")
+    })
 }
 
 #[test]
@@ -164,7 +174,6 @@ fn members_are_added_updated_and_removed() {
                 "member list",
                 "cluster-health",
                 "member update <member m4> http://127.0.0.1:9",
-                "member add again http://127.0.0.1:9",
                 "member remove <member m4>",
                 "member remove <member m4>",
                 "member list",

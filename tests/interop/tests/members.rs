@@ -96,73 +96,71 @@ fn peer_members(side: &Side) -> String {
 }
 
 #[test]
-fn refused_changes() {
+fn changes_are_refused_or_made_for_good() {
     compare_with(three, |pair| {
         wait_changeable(pair);
-        let post = |body: &str| json("POST", "/v2/members", body);
-        for body in [
-            r#"{"peerURLs":[]}"#,
-            r#"{}"#,
-            r#"{"peerURLs":["ftp://127.0.0.1:1"]}"#,
-            r#"{"peerURLs":["http://127.0.0.1"]}"#,
-            r#"{"peerURLs":["http://127.0.0.1:1/path"]}"#,
-            r#"{"peerURLs":["nonsense"]}"#,
-            r#"{"peerURLs":[""]}"#,
-            r#"{"peerURLs":["<peer m1>"]}"#,
-            r#"{"peerURLs":["http://127.0.0.1:1","<peer m2>"]}"#,
-        ] {
-            let both = pair.send(&post(body));
-            assert!(matches!(both.reference.status, 400 | 409), "{body}: {}", both.reference);
-            pair.send(&json("PUT", "/v2/members/<member m3>", body));
-        }
-        for content_type in ["text/plain", "application/json; charset=utf-8", ""] {
-            pair.send(
-                &Request::new("POST", "/v2/members").body(content_type, r#"{"peerURLs":[]}"#),
-            );
-        }
-        for body in ["", "{", "[]", "{\"peerURLs\":\"x\"}", "nonsense"] {
-            pair.ask("bad JSON", |side| {
-                let answer = side.http().send(&post(body)).expect("an answer");
-                let said = answer.json()["message"].as_str().is_some_and(|it| !it.is_empty());
-                format!("{} {:?} {said}", answer.status_line, answer.header("Content-Type"))
-            });
-        }
-        let fine = r#"{"peerURLs":["http://127.0.0.1:1"]}"#;
-        for id in ["1", "abcdef", "zzz", "ffffffffffffffffff", "0abc"] {
-            pair.send(&json("PUT", &format!("/v2/members/{id}"), fine));
-            pair.send(&Request::delete(format!("/v2/members/{id}")));
-        }
+        refused_changes(pair);
+        a_member_is_added_changed_and_removed(pair);
     });
 }
 
-#[test]
-fn a_member_is_added_changed_and_removed_for_good() {
-    compare_with(three, |pair| {
-        wait_changeable(pair);
-        let start = |side: &Side| {
-            side.cluster().keys().get("/").expect("an answer").index().expect("an index")
-        };
-        let before = (start(&pair.reference), start(&pair.subject));
-        for side in [&pair.reference, &pair.subject] {
-            side.cluster().prepare_joiner(&[]);
-        }
-        let body = r#"{"peerURLs":["<peer m4>"],"name":"ignored","id":"1","clientURLs":["http://127.0.0.1:9"]}"#;
-        let added = pair.send_and_learn(&json("POST", "/v2/members", body));
-        assert_eq!(added.reference.status, 201, "{}", added.reference);
-        script::run(pair, "200 GET /v2/members");
-        pair.send(&json("POST", "/v2/members", r#"{"peerURLs":["<peer m4>"]}"#));
-        let two = r#"{"peerURLs":["http://127.0.0.1:9","http://127.0.0.1:10"]}"#;
-        assert_eq!(pair.send(&json("PUT", "/v2/members/<member m4>", two)).reference.status, 204);
-        script::run(pair, "200 GET /v2/members");
-        let remove = Request::delete("/v2/members/<member m4>");
-        assert_eq!(pair.send(&remove).reference.status, 204);
-        assert_eq!(pair.send(&remove).reference.status, 410);
-        pair.send(&json("PUT", "/v2/members/<member m4>", two));
-        script::run(pair, "200 GET /v2/members");
-        pair.ask("index steps of add, change and remove", |side| {
-            let before = if side.label() == "reference" { before.0 } else { before.1 };
-            (start(side) - before).to_string()
+fn refused_changes(pair: &mut Pair) {
+    let post = |body: &str| json("POST", "/v2/members", body);
+    for body in [
+        r#"{"peerURLs":[]}"#,
+        r#"{}"#,
+        r#"{"peerURLs":["ftp://127.0.0.1:1"]}"#,
+        r#"{"peerURLs":["http://127.0.0.1"]}"#,
+        r#"{"peerURLs":["http://127.0.0.1:1/path"]}"#,
+        r#"{"peerURLs":["nonsense"]}"#,
+        r#"{"peerURLs":[""]}"#,
+        r#"{"peerURLs":["<peer m1>"]}"#,
+        r#"{"peerURLs":["http://127.0.0.1:1","<peer m2>"]}"#,
+    ] {
+        let both = pair.send(&post(body));
+        assert!(matches!(both.reference.status, 400 | 409), "{body}: {}", both.reference);
+        pair.send(&json("PUT", "/v2/members/<member m3>", body));
+    }
+    for content_type in ["text/plain", "application/json; charset=utf-8", ""] {
+        pair.send(&Request::new("POST", "/v2/members").body(content_type, r#"{"peerURLs":[]}"#));
+    }
+    for body in ["", "{", "[]", "{\"peerURLs\":\"x\"}", "nonsense"] {
+        pair.ask("bad JSON", |side| {
+            let answer = side.http().send(&post(body)).expect("an answer");
+            let said = answer.json()["message"].as_str().is_some_and(|it| !it.is_empty());
+            format!("{} {:?} {said}", answer.status_line, answer.header("Content-Type"))
         });
+    }
+    let fine = r#"{"peerURLs":["http://127.0.0.1:1"]}"#;
+    for id in ["1", "abcdef", "zzz", "ffffffffffffffffff", "0abc"] {
+        pair.send(&json("PUT", &format!("/v2/members/{id}"), fine));
+        pair.send(&Request::delete(format!("/v2/members/{id}")));
+    }
+}
+
+fn a_member_is_added_changed_and_removed(pair: &mut Pair) {
+    let start =
+        |side: &Side| side.cluster().keys().get("/").expect("an answer").index().expect("an index");
+    let before = (start(&pair.reference), start(&pair.subject));
+    for side in [&pair.reference, &pair.subject] {
+        side.cluster().prepare_joiner(&[]);
+    }
+    let body = r#"{"peerURLs":["<peer m4>"],"name":"ignored","id":"1","clientURLs":["http://127.0.0.1:9"]}"#;
+    let added = pair.send_and_learn(&json("POST", "/v2/members", body));
+    assert_eq!(added.reference.status, 201, "{}", added.reference);
+    script::run(pair, "200 GET /v2/members");
+    pair.send(&json("POST", "/v2/members", r#"{"peerURLs":["<peer m4>"]}"#));
+    let two = r#"{"peerURLs":["http://127.0.0.1:9","http://127.0.0.1:10"]}"#;
+    assert_eq!(pair.send(&json("PUT", "/v2/members/<member m4>", two)).reference.status, 204);
+    script::run(pair, "200 GET /v2/members");
+    let remove = Request::delete("/v2/members/<member m4>");
+    assert_eq!(pair.send(&remove).reference.status, 204);
+    assert_eq!(pair.send(&remove).reference.status, 410);
+    pair.send(&json("PUT", "/v2/members/<member m4>", two));
+    script::run(pair, "200 GET /v2/members");
+    pair.ask("index steps of add, change and remove", |side| {
+        let before = if side.label() == "reference" { before.0 } else { before.1 };
+        (start(side) - before).to_string()
     });
 }
 
