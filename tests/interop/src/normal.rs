@@ -199,7 +199,7 @@ fn sort_children(json: &mut Json) {
                 sort_children(value);
                 match (name.as_str(), value) {
                     ("nodes", Json::Array(nodes)) => {
-                        nodes.sort_by_cached_key(|it| it.field("key").map(Json::compact))
+                        nodes.sort_by_cached_key(|it| it.field("key").map(Json::compact));
                     }
                     // Sorted by id on the wire, and ids differ.
                     ("members", Json::Array(members)) => {

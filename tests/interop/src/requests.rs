@@ -52,8 +52,8 @@ impl Requests {
         Self { random, events: Vec::new(), index: 0, last_modified: Vec::new() }
     }
 
-    /// The next request.
-    pub fn next(&mut self) -> Request {
+    /// Makes the next request up.
+    pub fn invent(&mut self) -> Request {
         match self.random.below(100) {
             0..30 => self.put(),
             30..42 => self.conditional_put(),

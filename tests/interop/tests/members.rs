@@ -78,7 +78,7 @@ fn ids_are_unpadded_hex_in_ascending_order() {
                 (list(position) == list(0)).to_string()
             });
         }
-        pair.ask("the peer port lists members, too", |side| peer_members(side));
+        pair.ask("the peer port lists members, too", peer_members);
     });
 }
 

@@ -24,7 +24,7 @@ fn random_requests_are_answered_alike() {
         let mut requests = Requests::new(Seeded::from_environment("random requests"));
         let mut statuses = std::collections::BTreeMap::<u16, u64>::new();
         for _ in 0..count {
-            let request = requests.next();
+            let request = requests.invent();
             let both = pair.send(&request);
             *statuses.entry(both.reference.status).or_default() += 1;
             requests.learn(&request, &both.reference);
