@@ -131,7 +131,10 @@ fn is_allowed_host(authority: &str) -> bool {
     // An upper-case word stands for whatever the reader has.
     let is_placeholder = host.is_empty()
         || host.starts_with(|c: char| c.is_ascii_uppercase() || c == '$' || c == '.');
+    // Addresses reserved for documentation.
+    let is_example = host.starts_with("192.0.2.") || authority == "host:port";
     is_placeholder
+        || is_example
         || HOSTS.contains(&host)
         || EXAMPLE_ENDINGS.iter().any(|ending| host.ends_with(ending))
 }
@@ -213,7 +216,9 @@ fn parse_shell(script: &str) -> Result<(), String> {
 fn flags_in_documents_are_the_servers() {
     let known = flags::listed();
     let mut complaints = Vec::new();
-    for page in pages().iter().filter(|page| page.path != flags::MANUAL) {
+    for page in
+        pages().iter().filter(|page| page.path != flags::MANUAL && !page.path.starts_with("tests/"))
+    {
         let blocks = markdown::blocks(&page.text).into_iter().map(|block| (block.line, block.text));
         let inline = markdown::inline_code(&page.text)
             .into_iter()
@@ -243,32 +248,50 @@ fn server_commands(first: usize, block: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// Flags that documents mention and that are not the server's: cargo's, rustup's, git's.
+/// Words with dashes that documents mention and that are no flags of the server: cargo's, and "a flag, any flag".
 fn is_a_tools(flag: &str) -> bool {
-    ["all", "all-targets", "check", "help", "no-deps", "release", "test", "workspace"]
-        .contains(&flag)
+    let others =
+        ["all", "all-targets", "check", "flag", "help", "no-deps", "release", "test", "workspace"];
+    others.contains(&flag) || flag.ends_with('-')
 }
 
 #[test]
 fn decisions_are_numbered_once() {
-    let decisions: Vec<_> =
-        pages().into_iter().filter(|page| page.folder() == "docs/decisions").collect();
+    let decisions = pages().into_iter().filter(|page| page.folder() == "docs/decisions");
     let mut numbers = BTreeSet::new();
-    for page in &decisions {
+    for page in decisions {
         let number = page.name().split('-').next().unwrap_or_default().to_owned();
-        assert!(
-            number.len() == 4 && number.parse::<u32>().is_ok(),
-            "{} has no number of four digits",
-            page.path
-        );
-        assert!(
-            page.text.lines().any(|line| line.starts_with("Status: ")),
-            page.path
-        );
-        assert!(page.text.starts_with(&format!("# {number}: ")), "{} does not begin with its number", page.path);
+        let is_number = number.len() == 4 && number.parse::<u32>().is_ok();
+        assert!(is_number, "{} has no number of four digits", page.path);
+        let title = format!("# {number}: ");
+        assert!(page.text.starts_with(&title), "{} does not begin with `{title}`", page.path);
         assert!(numbers.insert(number), "{}: the number is taken", page.path);
     }
-    assert!(!numbers.is_empty());
+    assert!(!numbers.is_empty(), "there are no decisions");
+}
+
+/// Each difference from etcd that has a test is told to users, and the other way round.
+#[test]
+fn tested_departures_are_documented() {
+    let table = "tests/interop/src/departures.rs";
+    let page = repository::file("docs/compatibility.md");
+    let named =
+        |line: &str| Some(line.trim().strip_prefix("name: \"")?.strip_suffix("\",")?.to_owned());
+    let tested: BTreeSet<String> = repository::file(table).text.lines().filter_map(named).collect();
+    let undocumented: Vec<_> =
+        tested.iter().filter(|name| !page.text.contains(&format!("`{name}`"))).collect();
+    assert!(undocumented.is_empty(), "{} does not mention {undocumented:?} of {table}", page.path);
+    let rows = page
+        .text
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`').map(|(_, name)| name));
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let untested: Vec<_> = rows.filter(is_name).filter(|name| !tested.contains(*name)).collect();
+    assert!(
+        untested.is_empty(),
+        "{} names tests that {table} does not have: {untested:?}",
+        page.path
+    );
 }
 
 #[test]
