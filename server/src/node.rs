@@ -21,8 +21,8 @@ use crate::config::Config;
 use crate::duties;
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
-use crate::peer_api::link::Acceptor;
-use crate::peer_api::links::{Links, Own};
+use crate::peer_api::link::{Local, PeerEndpoint};
+use crate::peer_api::links::Links;
 use crate::raft::apply::StateMachine;
 use crate::raft::figures::Figures;
 use crate::raft::handover;
@@ -71,7 +71,7 @@ pub struct Ingredients {
     /// What it was told.
     pub config: Config,
     /// Who it is.
-    pub own: Own,
+    pub own: Local,
     /// The incarnations its cluster was formed with, if it took part in the forming.
     pub formed_with: BTreeMap<MemberId, Incarnation>,
     /// Its log.
@@ -100,7 +100,7 @@ pub enum NodeError {
 pub struct Node(Arc<Inner>);
 
 struct Inner {
-    own: Own,
+    own: Local,
     config: Config,
     formed_with: BTreeMap<MemberId, Incarnation>,
     raft: Raft,
@@ -111,10 +111,9 @@ struct Inner {
     proposals: Proposals,
     reads: Reads,
     membership: Arc<Membership>,
-    acceptor: Arc<Acceptor>,
+    endpoint: Arc<PeerEndpoint>,
     metrics: Arc<Metrics>,
     logging: LogHandle,
-    waiters: Arc<Waiters>,
     started_at: Stamp,
     stop: watch::Sender<Option<StopReason>>,
     /// The link observer's word that a peer refused this member for good.
@@ -193,7 +192,7 @@ impl Node {
             snapshots: Arc::clone(&snapshots),
         });
         let member_gate = MemberGate::new(own, Arc::clone(&replica), formed_with.clone());
-        let acceptor = Arc::new(Acceptor::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
+        let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
         let node = Self(Arc::new(Inner {
             own,
             config,
@@ -206,10 +205,9 @@ impl Node {
             proposals,
             reads,
             membership,
-            acceptor,
+            endpoint,
             metrics,
             logging,
-            waiters,
             started_at,
             stop: watch::Sender::new(None),
             refusals,
@@ -293,6 +291,7 @@ impl Node {
         for duty in self.0.duties.lock().drain(..) {
             duty.abort();
         }
+        self.0.endpoint.stop();
         if let Err(error) = self.0.raft.shutdown().await {
             tracing::warn!(%error, "replication did not stop cleanly");
         }
@@ -310,7 +309,7 @@ impl Node {
 
     /// Who this member is.
     #[must_use]
-    pub fn own(&self) -> Own {
+    pub fn own(&self) -> Local {
         self.0.own
     }
 

@@ -16,7 +16,7 @@ use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
-use crate::peer_api::link::{Class, Frame, FrameWriter, Inbound, PeerService};
+use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -44,8 +44,8 @@ type Reply = Result<Bytes, String>;
 impl PeerService for PeerServer {
     fn serve(self: Arc<Self>, inbound: Inbound) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let peer = inbound.hello.sender;
-            match inbound.class {
+            let peer = inbound.hello.from;
+            match inbound.hello.class {
                 Class::Log => self.serve_log(inbound).await,
                 Class::Snapshot => snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await,
                 Class::Heartbeat => {
@@ -66,10 +66,10 @@ impl PeerServer {
             let room = appends.len() < APPENDS_AT_ONCE && forwards.len() < SERVED_AT_ONCE;
             tokio::select! {
                 biased;
-                Some((id, reply)) = appends.next(), if !appends.is_empty() => answer(&replies, id, reply).await,
-                Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply).await,
+                Some((id, reply)) = appends.next(), if !appends.is_empty() => answer(&replies, id, reply),
+                Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if room => match frame {
-                    Some(Frame { kind, id, body }) if kind == Kind::Append as u8 => {
+                    Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
                         let mut append = Box::pin(append(self.raft.clone(), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
@@ -92,7 +92,7 @@ impl PeerServer {
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some((id, reply)) = under_way.next(), if !under_way.is_empty() => answer(&replies, id, reply).await,
+                Some((id, reply)) = under_way.next(), if !under_way.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if under_way.len() < SERVED_AT_ONCE => match frame {
                     Some(frame) => {
                         let this = Arc::clone(self);
@@ -164,9 +164,11 @@ async fn append(raft: Raft, id: u64, body: Bytes) -> (u64, Reply) {
     (id, reply.await)
 }
 
-async fn answer(replies: &FrameWriter, id: u64, reply: Reply) {
-    // An error means that the connection is gone; reading from it ends, too.
-    let _ = replies.reply(id, reply).await;
+/// Why a call has no answer, as the peer's log will show it; programs go by the call's absence of one.
+const REPLY_ERROR: u16 = 1;
+
+fn answer(replies: &FrameWriter, id: u64, reply: Reply) {
+    replies.reply(id, reply.map_err(|text| ReplyError { code: REPLY_ERROR, text }));
 }
 
 fn text(error: impl ToString) -> String {
