@@ -294,6 +294,51 @@ fn tested_departures_are_documented() {
     );
 }
 
+/// The pages about formats name every number and name that the code has; what they say about each is up to review.
+#[test]
+fn formats_are_documented_completely() {
+    let mut complaints = Vec::new();
+    let kinds = [
+        ("server/src/storage/record.rs", "docs/log-format.md"),
+        ("server/src/peer_api/messages.rs", "docs/peer-protocol.md"),
+    ];
+    for (source, page) in kinds {
+        let page = repository::file(page);
+        let cells =
+            page.text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+        let listed: BTreeSet<&str> = cells.flat_map(|cell| cell.split(", ")).collect();
+        let numbers = enum_numbers(&repository::file(source).text);
+        assert!(!numbers.is_empty(), "{source} has no numbered kinds: has it changed its form?");
+        let missing = numbers.iter().filter(|number| !listed.contains(number.as_str()));
+        complaints
+            .extend(missing.map(|number| format!("{} lacks kind {number} of {source}", page.path)));
+    }
+    let (source, page) =
+        ("server/src/peer_api/link/hello.rs", repository::file("docs/peer-protocol.md"));
+    let text = repository::file(source).text;
+    let headers = text
+        .lines()
+        .filter_map(|line| line.split_once("HeaderName::from_static(\"")?.1.split('"').next());
+    let codes = text.lines().filter_map(|line| {
+        line.trim().strip_prefix("Self::")?.split_once(" => \"")?.1.strip_suffix("\",")
+    });
+    let names: Vec<&str> = headers.chain(codes).collect();
+    assert!(names.len() > 10, "{source} has only {names:?}: has it changed its form?");
+    let missing = names.iter().filter(|name| !page.text.contains(**name));
+    complaints.extend(missing.map(|name| format!("{} lacks `{name}` of {source}", page.path)));
+    complain(complaints);
+}
+
+/// The numbers that the variants of an enum are given, one a line.
+fn enum_numbers(source: &str) -> Vec<String> {
+    let numbers = source.lines().filter_map(|line| {
+        let (name, number) = line.trim().strip_suffix(',')?.split_once(" = ")?;
+        let is_variant = name.starts_with(char::is_uppercase) && number.parse::<u8>().is_ok();
+        is_variant.then(|| number.to_owned())
+    });
+    numbers.collect()
+}
+
 #[test]
 fn the_architecture_can_be_read_in_one_sitting() {
     let lines = repository::file("ARCHITECTURE.md").text.lines().count();

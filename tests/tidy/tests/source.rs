@@ -19,6 +19,9 @@ const LONG_FILES: &[(&str, usize)] = &[("server/src/node.rs", 402)];
 /// Functions that are longer than they may be: file, function, today's length.
 const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("server/src/node.rs", "start", 93)];
 
+/// A row is lowered once this many lines are gone, so that not every change has to touch it.
+const ROW_SLACK: usize = 10;
+
 /// Files with placeholders in them. Finish them, then drop their rows.
 const UNFINISHED_FILES: &[&str] = &["server/src/metrics.rs", "tests/cluster/src/lib.rs"];
 
@@ -104,7 +107,7 @@ fn ratchet(place: &str, lines: usize, max: usize, listed: Option<usize>) -> Opti
         Some(_) if lines <= max => {
             Some(format!("{place} has {lines} lines: well done, drop its row"))
         }
-        Some(was) if lines < was => {
+        Some(was) if lines + ROW_SLACK <= was => {
             Some(format!("{place} has {lines} lines: well done, lower its row from {was}"))
         }
         _ => None,
@@ -115,10 +118,11 @@ fn ratchet(place: &str, lines: usize, max: usize, listed: Option<usize>) -> Opti
 fn the_ratchet_only_turns_one_way() {
     assert_eq!(ratchet("x", 400, 400, None), None);
     assert_eq!(ratchet("x", 500, 400, Some(500)), None);
+    assert_eq!(ratchet("x", 491, 400, Some(500)), None);
     for (lines, listed, word) in [
         (401, None, "split"),
         (501, Some(500), "grown"),
-        (499, Some(500), "lower"),
+        (490, Some(500), "lower"),
         (400, Some(500), "drop"),
     ] {
         assert!(ratchet("x", lines, 400, listed).unwrap().contains(word));
@@ -201,7 +205,7 @@ fn documentation_says_something() {
         let listed = UNFINISHED_FILES.contains(&file.path.as_str());
         match file.text.lines().position(is_placeholder) {
             Some(at) if !listed => {
-                complaints.push(format!("{}:{} is a placeholder", file.path, at + 1))
+                complaints.push(format!("{}:{} is a placeholder", file.path, at + 1));
             }
             None if listed => complaints.push(format!("{} is finished: drop its row", file.path)),
             _ => {}
