@@ -14,6 +14,7 @@ use std::time::Duration;
 use quorate_core::bootstrap::{Disk, Incarnation};
 use quorate_core::{ClusterId, MemberId};
 use quorate_transport::http_server::HttpServer;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bootstrap::{self, Forming, Plan, Started};
@@ -68,13 +69,13 @@ pub enum RunError {
     Stopped(StopReason),
 }
 
-/// Runs a member until it is told to stop.
+/// Runs a member until it is told to stop. Its clients are served on the runtime `clients`, all else on the present one.
 ///
 /// # Errors
 /// Why it could not start, or could not go on.
-pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
+pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<(), RunError> {
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
     let plan = plan(&config, &data_dir, &file)?;
     let forming = Arc::new(Forming::new(&plan));
@@ -106,7 +107,7 @@ pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
         Started::Joins { members, .. } => node.meet(members),
         Started::Restarts => {}
     }
-    let client_servers = client_listeners.serve(&config, &node, &metrics)?;
+    let client_servers = client_listeners.serve(&config, &node, &metrics, &clients);
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
 
     let reason = tokio::select! {
