@@ -1,5 +1,30 @@
 //! A member: a raft-replicated key-value store that speaks etcd's v2 API.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`config`], [`logging`] | what a member is told at its start; what it tells people |
+//! | [`bootstrap`] | the facts for `quorate_core::bootstrap`'s decision: form, join, restart or refuse |
+//! | [`run`], [`duties`] | a member's life from flags to exit; what it does unasked |
+//! | [`node`], [`member`] | the running member, and what a client's request may ask of it |
+//! | [`client_api`] | etcd's v2 HTTP API |
+//! | [`peer_api`] | messages between members, the links they travel on, the peer port |
+//! | [`raft`] | the only place that names the raft library: proposals, reads, apply, membership, takeover |
+//! | [`replica`], [`watch`], [`clock`] | the applied state, who waits for its events, the cluster's time |
+//! | [`metrics`] | what it counts |
+//! | [`storage`] | log, snapshots and identity on the disk |
 
+pub mod bootstrap;
 pub mod client_api;
+pub mod clock;
 pub mod config;
+pub mod duties;
+pub mod logging;
+pub mod member;
+pub mod metrics;
+pub mod node;
+pub mod peer_api;
+pub mod raft;
+pub mod replica;
+pub mod run;
 pub mod storage;
+pub mod watch;

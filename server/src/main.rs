@@ -1,3 +1,50 @@
-//! The `quorate-server` program.
+//! The `quorate-server` program: flags in, exit code out.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use quorate_server::config::{self, Process, Request};
+use quorate_server::{logging, run};
+
+/// Something was wrong with the start, or the member had to stop.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let loaded = match config::load(&Process::current()) {
+        Ok(Request::Run(loaded)) => loaded,
+        Ok(Request::Print { text, warnings }) => {
+            warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            // A reader that went away has seen enough.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("quorate-server: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let log = match logging::install(&loaded.config.logging) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("quorate-server: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    loaded.settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    quorate_transport::limits::raise_open_files_limit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("quorate-server: cannot start the runtime's threads: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    match runtime.block_on(run::run(loaded.config, log)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            eprintln!("quorate-server: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,1 +1,21 @@
-//! Placeholder until its first slice lands.
+//! Connections: endpoints, listeners, the HTTP/1.1 server and a one-shot HTTP client, shared by all three programs.
+//!
+//! A listening socket is bound by [`listener`]; [`http_server`] accepts from it, turns each raw stream into a
+//! protected one through an [`acceptor::Acceptor`], and speaks HTTP/1.1 within [`limits::ServerLimits`];
+//! [`connections`] watches every connection's time limits from a single task, so that a waiting connection costs no
+//! timer. [`http_client`] is the other direction. Nothing here knows what the requests mean.
+
+pub mod acceptor;
+pub mod body;
+pub mod connections;
+mod endless_answer;
+pub mod endpoint;
+pub mod http_client;
+pub mod http_server;
+pub mod limits;
+pub mod listener;
+mod served_body;
+mod serving;
+pub mod stream;
+mod tracked_io;
+pub mod upgrade;

@@ -1,0 +1,505 @@
+//! How does this process start? A pure decision from facts: what the disk holds, what the flags say, what the listed peers
+//! answered. It is asked again whenever a fact changes, until the answer is no longer [`Start::Wait`].
+//!
+//! Invariants. A cluster forms only when every listed member is present, agrees on the member list (compared by hash) and
+//! holds the same set of incarnations, so a silent survivor of an older cluster can't be overlooked. An empty disk never
+//! takes up the ID of a member that has lived: it may have acknowledged entries and given votes that are gone.
+//! Asking the peers, writing the disk and waiting are the caller's business.
+
+use std::collections::BTreeMap;
+
+use sha1::{Digest as _, Sha1};
+
+use crate::ids::{ClusterId, MemberId};
+
+/// A number drawn when a data directory is made. It tells a member that came back from one whose disk was wiped.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Incarnation(pub u64);
+
+/// What `--initial-cluster-state` asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Intent {
+    /// Form a new cluster.
+    Form,
+    /// Join a cluster that runs.
+    Join,
+    /// Find out which of the two is right.
+    Auto,
+}
+
+/// What the data directory holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Disk {
+    /// An identity, but no log yet: this start, or one that was interrupted before the cluster was formed.
+    Fresh,
+    /// A log.
+    Log,
+    /// The mark that this member was removed from its cluster.
+    Removed,
+}
+
+/// A member as the flags list it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// Its ID, derived from its peer URLs and the token.
+    pub id: MemberId,
+    /// Its name.
+    pub name: String,
+    /// Where its peers reach it, sorted.
+    pub peer_urls: Vec<String>,
+}
+
+/// A member as a running cluster knows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Known {
+    /// Its ID.
+    pub id: MemberId,
+    /// Its name; empty before its first start.
+    pub name: String,
+    /// Where its peers reach it, sorted.
+    pub peer_urls: Vec<String>,
+    /// The incarnation it has lived in, or none if it never started.
+    pub incarnation: Option<Incarnation>,
+}
+
+/// What a listed peer answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// Nothing yet.
+    Silent,
+    /// It is forming a cluster, too.
+    Forming {
+        /// The hash of its member list.
+        formation: FormationHash,
+        /// Its own incarnation.
+        incarnation: Incarnation,
+        /// The incarnations it has bound itself to, if it has heard of all members.
+        bound: Option<BTreeMap<MemberId, Incarnation>>,
+    },
+    /// It is a member of a cluster.
+    Formed {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The cluster's members.
+        members: Vec<Known>,
+        /// IDs that were members once.
+        removed: Vec<MemberId>,
+    },
+}
+
+/// Everything the decision rests on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// What the flags ask for.
+    pub intent: Intent,
+    /// What the disk holds.
+    pub disk: Disk,
+    /// This member's place in `listed`.
+    pub own: Listed,
+    /// This data directory's incarnation.
+    pub incarnation: Incarnation,
+    /// The incarnations this member has bound itself to and written to its disk, if it has.
+    pub bound: Option<BTreeMap<MemberId, Incarnation>>,
+    /// All members the flags list, this one too.
+    pub listed: Vec<Listed>,
+    /// The salt of the IDs, `--initial-cluster-token`.
+    pub token: String,
+    /// The answers of the others.
+    pub answers: BTreeMap<MemberId, Answer>,
+}
+
+/// What to do now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Start {
+    /// Go on from the log on the disk.
+    Restart,
+    /// All are present and agree: write this down, announce it, and ask again.
+    Bind(BTreeMap<MemberId, Incarnation>),
+    /// All are bound to the same set: write the first entry.
+    Form,
+    /// Become the member that was added to the running cluster.
+    Join {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The ID it was given when it was added.
+        member: MemberId,
+        /// All members, this one too.
+        members: Vec<Known>,
+    },
+    /// Not yet; `reason` says for whom.
+    Wait {
+        /// Whom or what it waits for, for people.
+        reason: String,
+    },
+    /// Never with these facts.
+    Refuse {
+        /// What happened, why, and what to do, for people.
+        reason: String,
+    },
+}
+
+/// The hash of a member list and its token. Equal hashes prove equal lists.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub struct FormationHash(pub [u8; 20]);
+
+impl std::fmt::Debug for FormationHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for FormationHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FormationHash {
+    /// The hash of `listed` under `token`; the order of the list does not matter.
+    #[must_use]
+    pub fn of(listed: &[Listed], token: &str) -> Self {
+        let mut members: Vec<&Listed> = listed.iter().collect();
+        members.sort_by(|a, b| (a.id, &a.name).cmp(&(b.id, &b.name)));
+        let mut hash = Sha1::new();
+        let mut add = |text: &str| {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        add(token);
+        for member in members {
+            add(&member.name);
+            member.peer_urls.iter().for_each(|url| add(url));
+            add("");
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// Decides how to start. See the module for the invariants.
+#[must_use]
+pub fn decide(facts: &Facts) -> Start {
+    match facts.disk {
+        Disk::Log => return Start::Restart,
+        Disk::Removed => {
+            return refuse(format!(
+                "member {} has been permanently removed from its cluster; its IDs and data are never used again. To bring \
+                 this machine back, add it as a new member and start it with an empty data directory",
+                facts.own.id
+            ));
+        }
+        Disk::Fresh => {}
+    }
+    let formed = facts.answers.values().find_map(|answer| match answer {
+        Answer::Formed { cluster, members, removed } => Some((*cluster, members, removed)),
+        Answer::Silent | Answer::Forming { .. } => None,
+    });
+    match (facts.intent, formed) {
+        (_, Some((cluster, members, removed))) => meet_running_cluster(facts, cluster, members, removed),
+        (Intent::Join, None) => wait_for_cluster(facts),
+        (Intent::Form | Intent::Auto, None) => form(facts),
+    }
+}
+
+/// A listed peer belongs to a running cluster: this member is one of it, or has no business with it.
+fn meet_running_cluster(facts: &Facts, cluster: ClusterId, members: &[Known], removed: &[MemberId]) -> Start {
+    let own = members.iter().find(|known| known.peer_urls == facts.own.peer_urls);
+    let Some(own) = own else {
+        if removed.contains(&facts.own.id) {
+            return refuse(format!(
+                "member {} has been permanently removed from cluster {cluster}. Add this machine as a new member \
+                 (POST /v2/members on a running member), then start it with --initial-cluster-state=existing",
+                facts.own.id
+            ));
+        }
+        return refuse(format!(
+            "the listed peers already run cluster {cluster}, which has no member with the peer URLs {}. Add it first \
+             (POST /v2/members on a running member), then start with --initial-cluster-state=existing",
+            facts.own.peer_urls.join(",")
+        ));
+    };
+    match own.incarnation {
+        // The cluster was formed together with this very data directory: finish what was begun.
+        Some(incarnation) if incarnation == facts.incarnation && facts.bound.is_some() => Start::Form,
+        // It joined before, and stopped before its first entry arrived.
+        Some(incarnation) if incarnation == facts.incarnation => join(cluster, own, members),
+        Some(_) => refuse(format!(
+            "member {} has already been bootstrapped in cluster {cluster}, and this data directory is not the one it lived \
+             in: its disk was lost or the directory is wrong. A member that forgot its entries and votes could lose \
+             acknowledged writes, so it must not come back under its old ID. Start it with its old data directory, or remove \
+             member {} and add it again (DELETE, then POST /v2/members on a running member), and start it with an empty \
+             directory and --initial-cluster-state=existing",
+            own.id, own.id
+        )),
+        None if facts.intent == Intent::Form => refuse(format!(
+            "cluster {cluster} already runs and expects this member as an added one, but --initial-cluster-state=new asks \
+             for a new cluster. Start it with --initial-cluster-state=existing"
+        )),
+        None => check_listing(facts, cluster, own, members),
+    }
+}
+
+/// The flags of a joining member must list the cluster as it is, or somebody means another one.
+fn check_listing(facts: &Facts, cluster: ClusterId, own: &Known, members: &[Known]) -> Start {
+    let unknown = facts.listed.iter().find(|listed| !members.iter().any(|k| k.peer_urls == listed.peer_urls));
+    if let Some(listed) = unknown {
+        return refuse(format!(
+            "--initial-cluster lists {}={}, which is no member of the running cluster {cluster}. List the members as \
+             GET /v2/members shows them",
+            listed.name,
+            listed.peer_urls.join(",")
+        ));
+    }
+    if facts.listed.len() != members.len() {
+        return refuse(format!(
+            "error validating peerURLs: member count is unequal: --initial-cluster lists {} members, cluster {cluster} has \
+             {}. List the members as GET /v2/members shows them, this one too",
+            facts.listed.len(),
+            members.len()
+        ));
+    }
+    join(cluster, own, members)
+}
+
+fn join(cluster: ClusterId, own: &Known, members: &[Known]) -> Start {
+    Start::Join { cluster, member: own.id, members: members.to_vec() }
+}
+
+fn wait_for_cluster(facts: &Facts) -> Start {
+    let others = facts.listed.iter().filter(|listed| listed.id != facts.own.id);
+    let urls: Vec<String> = others.flat_map(|listed| listed.peer_urls.clone()).collect();
+    if urls.is_empty() {
+        return refuse(
+            "--initial-cluster-state=existing asks to join a running cluster, but --initial-cluster lists no other member. \
+             List the members as GET /v2/members shows them"
+                .to_owned(),
+        );
+    }
+    Start::Wait {
+        reason: format!(
+            "cannot fetch cluster info from peer urls: no member of a running cluster answers at {}",
+            urls.join(", ")
+        ),
+    }
+}
+
+/// No listed peer belongs to a cluster yet.
+fn form(facts: &Facts) -> Start {
+    let own_hash = FormationHash::of(&facts.listed, &facts.token);
+    let mut present = BTreeMap::from([(facts.own.id, facts.incarnation)]);
+    let mut missing = Vec::new();
+    for listed in facts.listed.iter().filter(|listed| listed.id != facts.own.id) {
+        match facts.answers.get(&listed.id) {
+            Some(Answer::Forming { formation, incarnation, .. }) => {
+                if *formation != own_hash {
+                    return Start::Wait { reason: disagreement(listed, own_hash, *formation) };
+                }
+                present.insert(listed.id, *incarnation);
+            }
+            _ => missing.push(format!("{} ({})", listed.name, listed.peer_urls.join(", "))),
+        }
+    }
+    if !missing.is_empty() {
+        return Start::Wait {
+            reason: format!(
+                "a new cluster forms once all of its {} members are present; not heard from yet: {}",
+                facts.listed.len(),
+                missing.join("; ")
+            ),
+        };
+    }
+    bind_or_form(facts, present)
+}
+
+fn bind_or_form(facts: &Facts, present: BTreeMap<MemberId, Incarnation>) -> Start {
+    if facts.bound.as_ref() != Some(&present) {
+        return Start::Bind(present);
+    }
+    let unbound = facts.listed.iter().filter(|listed| listed.id != facts.own.id).find(|listed| {
+        let answer = facts.answers.get(&listed.id);
+        !matches!(answer, Some(Answer::Forming { bound: Some(bound), .. }) if *bound == present)
+    });
+    match unbound {
+        None => Start::Form,
+        Some(listed) => Start::Wait { reason: format!("{} has not yet heard of all members", listed.name) },
+    }
+}
+
+fn disagreement(listed: &Listed, own: FormationHash, theirs: FormationHash) -> String {
+    format!(
+        "{} was started with another member list or token (hash {theirs}, here {own}). --initial-cluster and \
+         --initial-cluster-token must be the same on all members; correct the one that is wrong and start it again",
+        listed.name
+    )
+}
+
+fn refuse(reason: String) -> Start {
+    Start::Refuse { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(n: u64) -> Listed {
+        Listed { id: MemberId(n), name: format!("n{n}"), peer_urls: vec![format!("http://127.0.0.1:{n}")] }
+    }
+
+    fn facts(size: u64) -> Facts {
+        Facts {
+            intent: Intent::Form,
+            disk: Disk::Fresh,
+            own: listed(1),
+            incarnation: Incarnation(101),
+            bound: None,
+            listed: (1..=size).map(listed).collect(),
+            token: "t".to_owned(),
+            answers: BTreeMap::new(),
+        }
+    }
+
+    fn forming(facts: &Facts, n: u64, bound: Option<BTreeMap<MemberId, Incarnation>>) -> Answer {
+        let formation = FormationHash::of(&facts.listed, &facts.token);
+        Answer::Forming { formation, incarnation: Incarnation(100 + n), bound }
+    }
+
+    fn known(n: u64, incarnation: Option<u64>) -> Known {
+        let Listed { id, name, peer_urls } = listed(n);
+        Known { id, name, peer_urls, incarnation: incarnation.map(Incarnation) }
+    }
+
+    fn formed(members: Vec<Known>) -> Answer {
+        Answer::Formed { cluster: ClusterId(9), members, removed: vec![MemberId(7)] }
+    }
+
+    fn all(size: u64) -> BTreeMap<MemberId, Incarnation> {
+        (1..=size).map(|n| (MemberId(n), Incarnation(100 + n))).collect()
+    }
+
+    fn reason(start: Start) -> String {
+        match start {
+            Start::Wait { reason } | Start::Refuse { reason } => reason,
+            other => panic!("expected a reason, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_single_member_binds_then_forms() {
+        let mut facts = facts(1);
+        assert_eq!(decide(&facts), Start::Bind(all(1)));
+        facts.bound = Some(all(1));
+        assert_eq!(decide(&facts), Start::Form);
+    }
+
+    #[test]
+    fn three_members_wait_for_each_other_then_bind_then_form() {
+        let mut facts = facts(3);
+        assert!(reason(decide(&facts)).contains("not heard from yet: n2 (http://127.0.0.1:2); n3"));
+        facts.answers.insert(MemberId(2), forming(&facts, 2, None));
+        assert!(reason(decide(&facts)).contains("not heard from yet: n3"));
+        facts.answers.insert(MemberId(3), forming(&facts, 3, None));
+        assert_eq!(decide(&facts), Start::Bind(all(3)));
+        facts.bound = Some(all(3));
+        assert!(matches!(decide(&facts), Start::Wait { .. }));
+        facts.answers.insert(MemberId(2), forming(&facts, 2, Some(all(3))));
+        facts.answers.insert(MemberId(3), forming(&facts, 3, Some(all(3))));
+        assert_eq!(decide(&facts), Start::Form);
+    }
+
+    #[test]
+    fn a_member_bound_to_another_incarnation_is_waited_for() {
+        let mut facts = facts(2);
+        facts.bound = Some(all(2));
+        let mut other = all(2);
+        other.insert(MemberId(1), Incarnation(999));
+        facts.answers.insert(MemberId(2), forming(&facts, 2, Some(other)));
+        assert!(matches!(decide(&facts), Start::Wait { .. }));
+    }
+
+    #[test]
+    fn different_lists_never_form() {
+        let mut facts = facts(2);
+        let formation = FormationHash::of(&facts.listed, "another token");
+        let answer = Answer::Forming { formation, incarnation: Incarnation(102), bound: None };
+        facts.answers.insert(MemberId(2), answer);
+        assert!(reason(decide(&facts)).contains("another member list or token"));
+    }
+
+    #[test]
+    fn a_wiped_member_is_refused_by_any_one_survivor() {
+        for intent in [Intent::Form, Intent::Join, Intent::Auto] {
+            let mut facts = facts(3);
+            facts.intent = intent;
+            facts.answers.insert(MemberId(2), forming(&facts, 2, None));
+            facts.answers.insert(MemberId(3), formed(vec![known(1, Some(5)), known(2, Some(6)), known(3, Some(7))]));
+            assert!(reason(decide(&facts)).contains("has already been bootstrapped"), "{intent:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_crashed_while_forming_finishes() {
+        let mut facts = facts(3);
+        facts.bound = Some(all(3));
+        facts.answers.insert(MemberId(2), formed(vec![known(1, Some(101)), known(2, Some(102)), known(3, Some(103))]));
+        assert_eq!(decide(&facts), Start::Form);
+    }
+
+    #[test]
+    fn an_added_member_joins_only_when_it_says_so() {
+        let mut facts = facts(2);
+        let members = vec![known(1, None), known(2, Some(6))];
+        facts.answers.insert(MemberId(2), formed(members.clone()));
+        assert!(reason(decide(&facts)).contains("--initial-cluster-state=existing"));
+        for intent in [Intent::Join, Intent::Auto] {
+            facts.intent = intent;
+            let join = Start::Join { cluster: ClusterId(9), member: MemberId(1), members: members.clone() };
+            assert_eq!(decide(&facts), join);
+        }
+    }
+
+    #[test]
+    fn a_joining_member_must_list_the_cluster_as_it_is() {
+        let mut facts = facts(2);
+        facts.intent = Intent::Join;
+        facts.answers.insert(MemberId(2), formed(vec![known(1, None), known(2, Some(6)), known(3, Some(8))]));
+        assert!(reason(decide(&facts)).contains("member count is unequal"));
+        facts.answers.insert(MemberId(2), formed(vec![known(1, None), known(4, Some(6))]));
+        assert!(reason(decide(&facts)).contains("which is no member"));
+    }
+
+    #[test]
+    fn a_stranger_and_a_removed_member_are_refused() {
+        let mut facts = facts(2);
+        facts.intent = Intent::Auto;
+        facts.answers.insert(MemberId(2), formed(vec![known(2, Some(6))]));
+        assert!(reason(decide(&facts)).contains("has no member with the peer URLs"));
+        facts.own.id = MemberId(7);
+        assert!(reason(decide(&facts)).contains("permanently removed"));
+        facts.disk = Disk::Removed;
+        assert!(reason(decide(&facts)).contains("permanently removed"));
+    }
+
+    #[test]
+    fn a_log_on_the_disk_is_all_that_counts() {
+        let mut facts = facts(3);
+        facts.disk = Disk::Log;
+        facts.intent = Intent::Join;
+        assert_eq!(decide(&facts), Start::Restart);
+    }
+
+    #[test]
+    fn the_hash_ignores_order_and_sees_everything_else() {
+        let members: Vec<Listed> = (1..=3).map(listed).collect();
+        let hash = FormationHash::of(&members, "t");
+        let mut reversed = members.clone();
+        reversed.reverse();
+        assert_eq!(hash, FormationHash::of(&reversed, "t"));
+        assert_ne!(hash, FormationHash::of(&members, "u"));
+        assert_ne!(hash, FormationHash::of(&members[..2], "t"));
+        let mut renamed = members.clone();
+        renamed[0].name.push('x');
+        assert_ne!(hash, FormationHash::of(&renamed, "t"));
+        let mut moved = members;
+        moved[0].peer_urls = vec!["http://127.0.0.1:9".to_owned()];
+        assert_ne!(hash, FormationHash::of(&moved, "t"));
+    }
+}

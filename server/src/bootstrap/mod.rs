@@ -1,0 +1,210 @@
+//! The edge of `quorate_core::bootstrap`: gathers its facts (disk, flags, the peers' answers), asks it to decide until it no
+//! longer says "wait", and tells the operator every few seconds what it waits for.
+
+mod ask;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use quorate_core::bootstrap::{Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Start, decide};
+use quorate_core::{ClusterId, MemberId, identity};
+
+use crate::config::{Config, InitialClusterState};
+use crate::peer_api::formation::{Announcement, PROTOCOL, Stage, show_bound};
+
+/// Between two rounds of questions: short at first, since members are mostly started together.
+const ROUND_PAUSE: Duration = Duration::from_millis(15);
+/// Later on a member is waited for by a person.
+const ROUND_PAUSE_LATER: Duration = Duration::from_millis(250);
+/// When "later" begins.
+const EAGER_FOR: Duration = Duration::from_secs(5);
+/// How often the operator is told what is waited for.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// A joining member gives up when no member of the cluster answers for so long; its supervisor may start it again.
+const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How this member starts, all said and agreed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Started {
+    /// From the log on the disk.
+    Restarts,
+    /// It writes the first entry of a new cluster, as all its members do.
+    Forms {
+        /// The cluster's ID.
+        cluster: ClusterId,
+        /// All members.
+        members: Vec<Listed>,
+    },
+    /// It waits for the leader of a running cluster.
+    Joins {
+        /// The cluster's ID.
+        cluster: ClusterId,
+        /// The ID it was given.
+        member: MemberId,
+        /// All members.
+        members: Vec<Known>,
+    },
+}
+
+/// Why a member does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// The facts forbid it.
+    #[error("{0}")]
+    Refused(String),
+    /// What it waited for did not come.
+    #[error("gave up after {}s: {reason}. Check that they run and that this machine reaches them, then start again", JOIN_PATIENCE.as_secs())]
+    GaveUp {
+        /// What was waited for.
+        reason: String,
+    },
+    /// The disk failed.
+    #[error("cannot write the formation record: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// What this member tells others that are starting; shared with the peer port.
+pub struct Forming {
+    own: Listed,
+    incarnation: Incarnation,
+    formation: FormationHash,
+    bound: Mutex<Option<BTreeMap<MemberId, Incarnation>>>,
+}
+
+impl Forming {
+    /// What the flags and the disk say so far.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            own: plan.own.clone(),
+            incarnation: plan.incarnation,
+            formation: FormationHash::of(&plan.listed, &plan.token),
+            bound: Mutex::new(plan.bound.clone()),
+        }
+    }
+
+    /// The answer to a peer that asks.
+    #[must_use]
+    pub fn announcement(&self) -> Announcement {
+        let bound = self.bound.lock().as_ref().map(show_bound);
+        Announcement {
+            protocol: PROTOCOL,
+            member: self.own.id.to_string(),
+            incarnation: self.incarnation.0,
+            stage: Stage::Forming { formation: self.formation.to_string(), bound },
+        }
+    }
+}
+
+/// What the flags and the disk say before anyone is asked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What `--initial-cluster-state` asks for.
+    pub intent: Intent,
+    /// What the disk holds.
+    pub disk: Disk,
+    /// This member as the flags list it.
+    pub own: Listed,
+    /// All members as the flags list them.
+    pub listed: Vec<Listed>,
+    /// The salt of the IDs.
+    pub token: String,
+    /// The data directory's incarnation.
+    pub incarnation: Incarnation,
+    /// Whom this member has bound itself to, by its disk.
+    pub bound: Option<BTreeMap<MemberId, Incarnation>>,
+}
+
+impl Plan {
+    /// Puts flags and disk together.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        disk: Disk,
+        incarnation: Incarnation,
+        bound: Option<BTreeMap<MemberId, Incarnation>>,
+    ) -> Self {
+        let token = config.initial_cluster_token.clone();
+        let list = |name: &str, urls: Vec<String>| Listed {
+            id: identity::member_id(&urls, &token, None),
+            name: name.to_owned(),
+            peer_urls: urls,
+        };
+        let listed = config.initial_cluster.members().map(|(name, urls)| list(name, sorted(urls))).collect();
+        let own = list(&config.name, sorted(&config.initial_advertise_peer_urls));
+        let intent = match config.initial_cluster_state {
+            InitialClusterState::New => Intent::Form,
+            InitialClusterState::Existing => Intent::Join,
+            InitialClusterState::Auto => Intent::Auto,
+        };
+        Self { intent, disk, own, listed, token, incarnation, bound }
+    }
+
+    fn facts(&self, bound: Option<BTreeMap<MemberId, Incarnation>>, answers: BTreeMap<MemberId, Answer>) -> Facts {
+        Facts {
+            intent: self.intent,
+            disk: self.disk,
+            own: self.own.clone(),
+            incarnation: self.incarnation,
+            bound,
+            listed: self.listed.clone(),
+            token: self.token.clone(),
+            answers,
+        }
+    }
+
+    /// The cluster's ID if it is formed of the listed members.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterId {
+        identity::cluster_id(&self.listed.iter().map(|listed| listed.id).collect::<Vec<_>>())
+    }
+}
+
+fn sorted<U: ToString>(urls: &[U]) -> Vec<String> {
+    let mut urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
+    urls.sort();
+    urls
+}
+
+/// Finds out how to start. `write_bound` puts the binding on the disk before anyone hears of it.
+///
+/// # Errors
+/// See [`BootstrapError`].
+pub async fn run(
+    plan: &Plan,
+    forming: &Arc<Forming>,
+    write_bound: impl Fn(&BTreeMap<MemberId, Incarnation>) -> std::io::Result<()>,
+) -> Result<Started, BootstrapError> {
+    let begun = Instant::now();
+    let mut reported = begun;
+    let mut answers = BTreeMap::new();
+    loop {
+        let bound = forming.bound.lock().clone();
+        let reason = match decide(&plan.facts(bound, answers.clone())) {
+            Start::Restart => return Ok(Started::Restarts),
+            Start::Form => return Ok(Started::Forms { cluster: plan.cluster(), members: plan.listed.clone() }),
+            Start::Join { cluster, member, members } => return Ok(Started::Joins { cluster, member, members }),
+            Start::Refuse { reason } => return Err(BootstrapError::Refused(reason)),
+            Start::Bind(present) => {
+                write_bound(&present)?;
+                *forming.bound.lock() = Some(present);
+                continue;
+            }
+            Start::Wait { reason } => reason,
+        };
+        let waited = begun.elapsed();
+        if plan.intent == Intent::Join && waited >= JOIN_PATIENCE {
+            return Err(BootstrapError::GaveUp { reason });
+        }
+        if reported.elapsed() >= REPORT_INTERVAL {
+            reported = Instant::now();
+            tracing::warn!(waited_s = waited.as_secs(), "still waiting: {reason}");
+        }
+        if !answers.is_empty() {
+            tokio::time::sleep(if waited < EAGER_FOR { ROUND_PAUSE } else { ROUND_PAUSE_LATER }).await;
+        }
+        answers = ask::all(plan).await;
+    }
+}

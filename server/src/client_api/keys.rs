@@ -1,0 +1,223 @@
+//! `/v2/keys`: reads, writes and watches.
+//!
+//! A request is parsed (`params`), carried out by the member, and answered with the headers that v2 clients navigate by. Failures are
+//! counted and logged here, once; values are never logged.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use hyper::body::Body;
+use quorate_core::{Action, ErrorCode, Key, StoreError, StoreIndex};
+
+use super::Shared;
+use super::body::ApiBody;
+use super::content_type;
+use super::counters::Kind;
+use super::params::{self, KeysMethod, KeysRequest, Operation};
+use super::reply::{self, Reply, X_ETCD_CLUSTER_ID, X_ETCD_INDEX, X_RAFT_INDEX, X_RAFT_TERM};
+use super::request_body::FORM_MAX;
+use crate::member::{Committed, Member, ProposeError};
+use crate::watch::WatchError;
+
+/// What the path takes, in etcd's order.
+const METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
+
+/// The room a read's body is given at first: most nodes fit.
+const NODE_BYTES: usize = 256;
+
+/// Answers a request for `path`, the decoded path after `/v2/keys`.
+pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
+    shared: &Shared<M>,
+    parts: &Parts,
+    path: &[u8],
+    body: B,
+) -> Reply {
+    let Some(method) = KeysMethod::of(&parts.method) else {
+        return reply::method_not_allowed(Some(METHODS));
+    };
+    let form = match read_form(shared, parts, method, body).await {
+        Ok(form) => form,
+        Err(reply) => return reply,
+    };
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let request = match params::parse(method, path, query, &form) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::debug!(method = %parts.method, code = error.code.number(), "refused a malformed request");
+            return failure(shared, &error);
+        }
+    };
+    drop(form);
+    carry_out(shared, method, request).await
+}
+
+/// The form of a request that may have one; no bytes if its body is of another type.
+async fn read_form<M: Member, B: Body<Data = Bytes> + Unpin>(
+    shared: &Shared<M>,
+    parts: &Parts,
+    method: KeysMethod,
+    body: B,
+) -> Result<Bytes, Reply> {
+    if !method.takes_form() {
+        return Ok(Bytes::new());
+    }
+    let header = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let malformed = |error: &dyn std::fmt::Display| {
+        tracing::debug!(method = %parts.method, %error, "refused a body");
+        failure(shared, &params::invalid_form(error))
+    };
+    match content_type::announces_form(header) {
+        Ok(false) => return Ok(Bytes::new()),
+        Ok(true) => {}
+        Err(error) => return Err(malformed(&error)),
+    }
+    shared.bodies.read(body, FORM_MAX).await.map_err(|error| {
+        let mut reply = malformed(&error);
+        if error.ends_connection() {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    })
+}
+
+async fn carry_out<M: Member>(
+    shared: &Shared<M>,
+    method: KeysMethod,
+    request: KeysRequest,
+) -> Reply {
+    let kind = kind(method, &request.operation);
+    let is_watch = matches!(request.operation, Operation::Watch(..));
+    let started = Instant::now();
+    if !is_watch {
+        shared.metrics.received(kind);
+    }
+    let done = match request.operation {
+        Operation::Read { key, recursive, quorum } => read(shared, &key, recursive, quorum).await,
+        Operation::Watch(spec, mode) => match shared.member.watch(spec, mode) {
+            Ok(subscription) => {
+                let index = subscription.index();
+                Ok(success(shared, StatusCode::OK, ApiBody::Watch(Box::new(subscription)), index))
+            }
+            Err(error) => Err(error.into()),
+        },
+        Operation::Write(command) => match shared.member.propose(command).await {
+            Ok(committed) => Ok(written(shared, &committed, request.no_value_on_success)),
+            Err(error) => Err(error.into()),
+        },
+    };
+    match done {
+        Ok(reply) => {
+            if !is_watch {
+                shared.metrics.succeeded(kind, started.elapsed());
+            }
+            reply
+        }
+        Err(error) => {
+            tracing::debug!(
+                ?method,
+                code = error.code.number(),
+                index = error.index.0,
+                "request failed"
+            );
+            shared.metrics.failed(kind, error.code.http_status());
+            failure(shared, &error)
+        }
+    }
+}
+
+fn kind(method: KeysMethod, operation: &Operation) -> Kind {
+    match (method, operation) {
+        (KeysMethod::Get, Operation::Read { quorum: true, .. }) => Kind::QuorumGet,
+        (KeysMethod::Get, _) => Kind::Get,
+        (KeysMethod::Head, _) => Kind::Head,
+        (KeysMethod::Put, _) => Kind::Put,
+        (KeysMethod::Post, _) => Kind::Post,
+        (KeysMethod::Delete, _) => Kind::Delete,
+    }
+}
+
+async fn read<M: Member>(
+    shared: &Shared<M>,
+    key: &Key,
+    recursive: bool,
+    quorum: bool,
+) -> Result<Reply, StoreError> {
+    if quorum {
+        shared.member.read_barrier().await?;
+    }
+    let mut body = Vec::with_capacity(NODE_BYTES);
+    let (shown, index) = if recursive {
+        // A whole tree is rendered from a frozen view, so that it holds up nobody.
+        let (machine, now) = shared.member.view(|machine, now| (machine.clone(), now));
+        (machine.write_get(key, true, now, &mut body), machine.index())
+    } else {
+        shared
+            .member
+            .view(|machine, now| (machine.write_get(key, false, now, &mut body), machine.index()))
+    };
+    shown.map(|()| success(shared, StatusCode::OK, ApiBody::full(body), index))
+}
+
+fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool) -> Reply {
+    let event = &committed.event;
+    let status = if event.is_created() { StatusCode::CREATED } else { StatusCode::OK };
+    let removal = matches!(event.action, Action::Delete | Action::CompareAndDelete);
+    let body = if no_value && !removal { event.json_no_value() } else { event.json() };
+    let mut reply = reply::json(status, body);
+    let headers = reply.headers_mut();
+    headers.insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
+    headers.insert(X_ETCD_INDEX, event.index.0.into());
+    headers.insert(X_RAFT_INDEX, committed.raft_index.into());
+    headers.insert(X_RAFT_TERM, committed.term.into());
+    reply
+}
+
+fn success<M: Member>(
+    shared: &Shared<M>,
+    status: StatusCode,
+    body: ApiBody,
+    index: StoreIndex,
+) -> Reply {
+    let now = shared.member.status();
+    let mut reply = reply::typed(status, reply::APPLICATION_JSON, body);
+    let headers = reply.headers_mut();
+    headers.insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
+    headers.insert(X_ETCD_INDEX, index.0.into());
+    headers.insert(X_RAFT_INDEX, now.commit_index.into());
+    headers.insert(X_RAFT_TERM, now.term.into());
+    reply
+}
+
+fn failure<M: Member>(shared: &Shared<M>, error: &StoreError) -> Reply {
+    let mut body = Vec::with_capacity(NODE_BYTES);
+    error.write_json(&mut body);
+    // The table of codes holds valid statuses only.
+    let status =
+        StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = reply::json(status, body);
+    let headers = reply.headers_mut();
+    headers.insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
+    headers.insert(X_ETCD_INDEX, error.index.0.into());
+    reply
+}
+
+impl From<ProposeError> for StoreError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Store(error) => error,
+            other => Self::new(ErrorCode::RaftInternal, other.to_string(), StoreIndex(0)),
+        }
+    }
+}
+
+impl From<WatchError> for StoreError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Store(error) => error,
+            other => Self::new(ErrorCode::RaftInternal, other.to_string(), StoreIndex(0)),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! The running member: its parts put together, and the one handle through which requests reach them.
+//!
+//! It decides nothing: starting is `bootstrap`'s, replication `raft`'s, what a request means `client_api`'s. What it owns is
+//! the order in which the parts are made, since each needs the ones before it.
+
+mod gate;
+mod member;
+mod peer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quorate_core::bootstrap::{Incarnation, Known};
+use quorate_core::{Command, MemberId, Stamp};
+use tokio::sync::watch;
+
+use crate::clock::ClusterClock;
+use crate::config::Config;
+use crate::duties;
+use crate::logging::LogHandle;
+use crate::metrics::Metrics;
+use crate::peer_api::link::{Local, PeerEndpoint};
+use crate::peer_api::links::Links;
+use crate::peer_api::messages::Kind;
+use crate::raft::apply::StateMachine;
+use crate::raft::figures::Figures;
+use crate::raft::handover;
+use crate::raft::inbound::PeerServer;
+use crate::raft::leadership::Leadership;
+use crate::raft::membership::{Membership, Rules};
+use crate::raft::network::Network;
+use crate::raft::proposals::{Parts, Proposals};
+use crate::raft::reads::Reads;
+use crate::raft::settings::settings;
+use crate::raft::snapshots::Snapshots;
+use crate::raft::takeover::Takeover;
+use crate::raft::waiters::Waiters;
+use crate::raft::{LogStore, PeerNode, Raft};
+use crate::replica::Replica;
+use crate::storage::log::{Log, Space};
+use gate::MemberGate;
+pub use gate::Refusals;
+
+/// A write is given up after this and two election timeouts, as in etcd.
+const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
+/// A follower that does not answer an append for so long is tried anew.
+const APPEND_PATIENCE_MIN: Duration = Duration::from_secs(2);
+
+/// How long a peer may take to answer a knock.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often a member looks whether the log has removed it.
+const REMOVAL_CHECK: Duration = Duration::from_millis(200);
+
+/// Why a running member has to stop.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StopReason {
+    /// It was removed from the cluster.
+    #[error(
+        "the member has been permanently removed from the cluster: member {0}. Its data is of no further use; to bring this \
+         machine back, add it as a new member and start it with an empty data directory"
+    )]
+    Removed(MemberId),
+    /// Its log failed; what is on the disk is unknown until it is read back.
+    #[error("{0}")]
+    LogFailed(String),
+    /// The raft library stopped.
+    #[error("replication stopped: {0}. Nothing more can be acknowledged safely; look at the lines above, then start again")]
+    RaftStopped(String),
+}
+
+/// What a member is made of.
+pub struct Ingredients {
+    /// What it was told.
+    pub config: Config,
+    /// Who it is.
+    pub own: Local,
+    /// The incarnations its cluster was formed with, if it took part in the forming.
+    pub formed_with: BTreeMap<MemberId, Incarnation>,
+    /// Its log.
+    pub log: Log,
+    /// Its snapshots.
+    pub snapshots: Arc<Snapshots>,
+    /// Its counters.
+    pub metrics: Arc<Metrics>,
+    /// Its log lines.
+    pub logging: LogHandle,
+}
+
+/// Why a member could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The raft library refuses the timings.
+    #[error("the heartbeat interval and the election timeout do not fit together: {0}")]
+    Timings(String),
+    /// The raft library could not read the disk.
+    #[error("cannot start from what is on the disk: {0}")]
+    Raft(String),
+}
+
+/// The running member. Cheap to clone.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    own: Local,
+    config: Config,
+    formed_with: BTreeMap<MemberId, Incarnation>,
+    raft: Raft,
+    log: Log,
+    leadership: Leadership,
+    links: Arc<Links>,
+    replica: Arc<Replica>,
+    proposals: Proposals,
+    reads: Reads,
+    membership: Arc<Membership>,
+    endpoint: Arc<PeerEndpoint>,
+    metrics: Arc<Metrics>,
+    logging: LogHandle,
+    started_at: Stamp,
+    stop: watch::Sender<Option<StopReason>>,
+    /// The link observer's word that a peer refused this member for good.
+    refusals: Arc<Refusals>,
+    duties: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Puts a member together; it replicates and serves peers from now on.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn start(ingredients: Ingredients) -> Result<Self, NodeError> {
+        let Ingredients { config, own, formed_with, log, snapshots, metrics, logging } = ingredients;
+        let clock = Arc::new(ClusterClock::default());
+        let started_at = clock.now();
+        let replica = Arc::new(Replica::new(Arc::clone(&clock)));
+        let waiters = Arc::new(Waiters::default());
+        let refusals = Arc::new(Refusals::new(Arc::clone(&metrics)));
+        let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
+        let takeover = Arc::new(Takeover::new(own.member, Arc::clone(&links)));
+        let library = settings(own.cluster, config.heartbeat_interval, config.election_timeout)
+            .map_err(|error| NodeError::Timings(error.to_string()))?;
+        let patience = (config.election_timeout * 2).max(APPEND_PATIENCE_MIN);
+        let network = Network { links: Arc::clone(&links), takeover: Arc::clone(&takeover), patience };
+        let machine = StateMachine::new(
+            own.member,
+            Arc::clone(&replica),
+            Arc::clone(&waiters),
+            Arc::clone(&snapshots),
+            Arc::clone(&metrics),
+        );
+        let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
+            .await
+            .map_err(|error| NodeError::Raft(error.to_string()))?;
+        let leadership = Leadership::follow(&raft, own.member.0, config.election_timeout * 2);
+        takeover.attach(raft.clone(), leadership.clone());
+        let timeout = request_timeout(config.election_timeout);
+        let proposals = Proposals::start(Parts {
+            own: own.member,
+            raft: raft.clone(),
+            leadership: leadership.clone(),
+            links: Arc::clone(&links),
+            waiters: Arc::clone(&waiters),
+            clock: Arc::clone(&clock),
+            space: log.space(),
+            metrics: Arc::clone(&metrics),
+            timeout,
+        });
+        let reads = Reads::start(
+            own.member,
+            raft.clone(),
+            leadership.clone(),
+            Arc::clone(&links),
+            Arc::clone(&replica),
+            timeout,
+        );
+        let rules = Rules {
+            strict: config.strict_reconfig_check,
+            heartbeat_interval: config.heartbeat_interval,
+            timeout,
+        };
+        let membership = Membership::start(
+            own.member,
+            raft.clone(),
+            leadership.clone(),
+            Arc::clone(&links),
+            Arc::clone(&replica),
+            rules,
+        );
+        let server = Arc::new(PeerServer {
+            raft: raft.clone(),
+            takeover,
+            leadership: leadership.clone(),
+            proposals: proposals.clone(),
+            membership: Arc::clone(&membership),
+            snapshots: Arc::clone(&snapshots),
+            refusals: Arc::clone(&refusals),
+        });
+        let member_gate = MemberGate::new(own, Arc::clone(&replica), formed_with.clone());
+        let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
+        let node = Self(Arc::new(Inner {
+            own,
+            config,
+            formed_with,
+            raft,
+            log,
+            leadership,
+            links,
+            replica,
+            proposals,
+            reads,
+            membership,
+            endpoint,
+            metrics,
+            logging,
+            started_at,
+            stop: watch::Sender::new(None),
+            refusals,
+            duties: Mutex::default(),
+        }));
+        snapshots.attach(node.0.raft.clone());
+        let tasks = duties::start(&node);
+        *node.0.duties.lock() = tasks;
+        Ok(node)
+    }
+
+    /// Writes the first entry of a new cluster, as each of its members does, unless it is there already.
+    ///
+    /// # Errors
+    /// When the raft library cannot write it.
+    pub async fn form(&self, members: &BTreeMap<MemberId, Vec<String>>) -> Result<(), NodeError> {
+        let raft = &self.0.raft;
+        let text = |error: &dyn std::fmt::Display| NodeError::Raft(error.to_string());
+        if raft.is_initialized().await.map_err(|error| text(&error))? {
+            return Ok(());
+        }
+        let nodes: BTreeMap<u64, PeerNode> =
+            members.iter().map(|(id, urls)| (id.0, PeerNode { peer_urls: urls.clone() })).collect();
+        for (id, node) in &nodes {
+            self.0.links.ensure(MemberId(*id), &node.peer_urls);
+        }
+        // Whoever writes the first entry stands for election. All may, since the entry is the same; but if all did at once,
+        // they would split the vote. So the member with the smallest ID goes first, and the others only if it does not.
+        if members.keys().next() != Some(&self.0.own.member) {
+            let patience = self.0.config.election_timeout * 2;
+            let mut views = self.0.leadership.watch();
+            let heard = tokio::time::timeout(patience, views.wait_for(|view| view.term > 0)).await;
+            if heard.is_ok() {
+                return Ok(());
+            }
+        }
+        if let Err(error) = raft.initialize(nodes).await {
+            // A peer that was quicker may have replicated the very same entry already.
+            if !raft.is_initialized().await.map_err(|error| text(&error))? {
+                return Err(text(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens links to the members of the cluster it joins, before the log has told it who they are.
+    pub fn meet(&self, members: &[Known]) {
+        members.iter().for_each(|known| self.0.links.ensure(known.id, &known.peer_urls));
+    }
+
+    /// Returns once this member has to stop, and why.
+    pub async fn stopped(&self) -> StopReason {
+        let mut stop = self.0.stop.subscribe();
+        loop {
+            if let Some(reason) = stop.borrow_and_update().clone() {
+                return reason;
+            }
+            if stop.changed().await.is_err() {
+                // The sender lives in `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Hands the leadership over, if this member has it.
+    pub async fn step_aside(&self) {
+        let inner = &self.0;
+        let timeout = inner.config.election_timeout * 2 + Duration::from_secs(1);
+        if inner.raft.voter_ids().count() > 1 {
+            handover::hand_over(&inner.raft, &inner.leadership, inner.own.member, timeout).await;
+        }
+    }
+
+    /// Ends all watches, so that clients look for another member.
+    pub fn end_watches(&self) {
+        self.0.replica.end_watches();
+    }
+
+    /// Stops replicating and closes the log.
+    pub async fn shut_down(&self) {
+        for duty in self.0.duties.lock().drain(..) {
+            duty.abort();
+        }
+        self.0.endpoint.stop();
+        if let Err(error) = self.0.raft.shutdown().await {
+            tracing::warn!(%error, "replication did not stop cleanly");
+        }
+        self.0.log.close();
+    }
+
+    /// Whether the member may answer requests for keys: it has told the cluster about itself, or it restarted from its log.
+    #[must_use]
+    pub fn may_serve(&self) -> bool {
+        self.0.replica.view(|machine, _| {
+            let own = machine.members().member(self.0.own.member);
+            own.is_some_and(|own| own.incarnation.is_some()) && machine.members().cluster_version().is_some()
+        })
+    }
+
+    /// Who this member is.
+    #[must_use]
+    pub fn own(&self) -> Local {
+        self.0.own
+    }
+
+    /// What this member tells the cluster about itself.
+    pub(crate) fn publication(&self) -> Command {
+        let config = &self.0.config;
+        let mut client_urls: Vec<String> = config.advertise_client_urls.iter().map(ToString::to_string).collect();
+        client_urls.sort();
+        let incarnation = self.0.own.incarnation;
+        Command::Publish { member: self.0.own.member, name: config.name.clone(), client_urls, incarnation }
+    }
+
+    /// Opens links to all `members` and closes those to others.
+    pub(crate) fn align_links(&self, members: &[(MemberId, Vec<String>)]) {
+        members.iter().for_each(|(member, urls)| self.0.links.ensure(*member, urls));
+        // A learner that has not caught up knows an old membership; it must not close the way to its leader.
+        if self.may_serve() {
+            self.0.links.retain(|member| members.iter().any(|(known, _)| *known == member));
+        }
+    }
+
+    /// Asks each peer something small, so that the links try to connect and a refusal is noticed.
+    pub(crate) async fn knock(&self) {
+        let others = self.0.replica.view(|machine, _| machine.members().iter().map(|m| m.id).collect::<Vec<_>>());
+        let asked = others.into_iter().filter(|id| *id != self.0.own.member).map(|id| {
+            self.0.links.call(id, Kind::ReadIndex, bytes::Bytes::new(), KNOCK_TIMEOUT)
+        });
+        futures_util::future::join_all(asked).await;
+    }
+
+    /// Returns once the log failed, and why.
+    pub(crate) async fn log_failed(&self) -> String {
+        let mut fatal = self.0.log.fatal();
+        loop {
+            if let Some(fatal) = &*fatal.borrow_and_update() {
+                return fatal.to_string();
+            }
+            if fatal.changed().await.is_err() {
+                // The log was closed in good order.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Returns once replication stopped, and why.
+    pub(crate) async fn raft_stopped(&self) -> String {
+        Figures::stopped(&self.0.raft).await
+    }
+
+    /// Returns once this member learns that it was removed: from the log, or from a peer that no longer lets it in.
+    pub(crate) async fn removed(&self) {
+        let mut refusal = self.0.refusals.watch();
+        loop {
+            let by_log = self.0.replica.view(|machine, _| machine.members().was_removed(self.0.own.member));
+            if by_log || refusal.borrow_and_update().is_some() {
+                return;
+            }
+            tokio::select! {
+                changed = refusal.changed() => if changed.is_err() { return std::future::pending().await },
+                () = tokio::time::sleep(REMOVAL_CHECK) => {}
+            }
+        }
+    }
+
+    /// Notes that this member cannot go on; the first reason counts.
+    pub(crate) fn must_stop(&self, reason: StopReason) {
+        self.0.stop.send_if_modified(|known| {
+            let is_first = known.is_none();
+            if is_first {
+                *known = Some(reason);
+            }
+            is_first
+        });
+    }
+
+    fn has_room(&self) -> Space {
+        *self.0.log.space().borrow()
+    }
+
+    /// All members with the incarnations they are known to live in.
+    fn known_members(&self) -> Vec<Known> {
+        self.0.replica.view(|machine, _| {
+            let known = machine.members().iter().map(|member| Known {
+                id: member.id,
+                name: member.name.clone(),
+                peer_urls: member.peer_urls.clone(),
+                incarnation: member.incarnation.map(Incarnation).or_else(|| self.0.formed_with.get(&member.id).copied()),
+            });
+            known.collect()
+        })
+    }
+}
+
+/// How long a request may take, all in all.
+#[must_use]
+pub fn request_timeout(election_timeout: Duration) -> Duration {
+    REQUEST_TIMEOUT_BASE + 2 * election_timeout
+}

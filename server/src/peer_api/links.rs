@@ -1,0 +1,186 @@
+//! All links of this member: to whom, and which of a peer's links a message takes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use quorate_core::MemberId;
+use quorate_transport::endpoint::{Address, Endpoint};
+use quorate_transport::http_client::{Connector, PlainConnector};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+
+use super::link::{Class, LinkError, LinkLimits, LinkObserver, Local, PeerLink, Target};
+use super::messages::Kind;
+
+/// How long a port may take to accept or refuse a connection before that says nothing.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// See the module.
+pub struct Links {
+    own: Local,
+    observer: Arc<dyn LinkObserver>,
+    peers: RwLock<BTreeMap<MemberId, Arc<Peer>>>,
+}
+
+struct Peer {
+    urls: watch::Sender<Vec<String>>,
+    heartbeat: PeerLink,
+    log: PeerLink,
+    snapshot: PeerLink,
+}
+
+/// Why a message has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It certainly never left this member.
+    #[error("{0}")]
+    NotSent(String),
+    /// It may have arrived and been carried out.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// What a peer's port says to a plain connection attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reachability {
+    /// It accepts.
+    Accepts,
+    /// The machine is there and nobody listens.
+    Refused,
+    /// No answer, or another error.
+    Unknown,
+}
+
+impl Links {
+    /// No links yet.
+    #[must_use]
+    pub fn new(own: Local, observer: Arc<dyn LinkObserver>) -> Self {
+        Self { own, observer, peers: RwLock::default() }
+    }
+
+    /// Makes sure that there are links to `member` and that they lead to `urls`.
+    pub fn ensure(&self, member: MemberId, urls: &[String]) {
+        if member == self.own.member {
+            return;
+        }
+        let mut peers = self.peers.write();
+        let peer = peers.entry(member).or_insert_with(|| Arc::new(self.connect(member, urls)));
+        peer.urls.send_if_modified(|known| {
+            let changed = known != urls;
+            if changed {
+                *known = urls.to_vec();
+            }
+            changed
+        });
+    }
+
+    /// Closes the links to members that are not among `members`.
+    pub fn retain(&self, members: impl Fn(MemberId) -> bool) {
+        self.peers.write().retain(|member, _| members(*member));
+    }
+
+    fn connect(&self, member: MemberId, urls: &[String]) -> Peer {
+        let (sender, receiver) = watch::channel(urls.to_vec());
+        let connector: Arc<dyn Connector> = Arc::new(PlainConnector);
+        let link = |class| {
+            let target = Target { member, urls: receiver.clone() };
+            let limits = LinkLimits::of(class);
+            PeerLink::new(target, self.own, class, limits, Arc::clone(&connector), Arc::clone(&self.observer))
+        };
+        Peer {
+            urls: sender,
+            heartbeat: link(Class::Heartbeat),
+            log: link(Class::Log),
+            snapshot: link(Class::Snapshot),
+        }
+    }
+
+    /// Queues a message at once, so that messages of one class leave in the order of `submit`s; the answer comes later.
+    pub fn submit(
+        &self,
+        member: MemberId,
+        kind: Kind,
+        body: Bytes,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes, SubmitError>> + Send + use<> {
+        let peer = self.peers.read().get(&member).map(Arc::clone);
+        let answer = peer.map(|peer| {
+            let link = match kind.class() {
+                Class::Heartbeat => &peer.heartbeat,
+                Class::Log => &peer.log,
+                Class::Snapshot => &peer.snapshot,
+            };
+            link.submit(kind as u8, body)
+        });
+        async move {
+            let answer = match answer {
+                Some(Ok(answer)) => answer,
+                Some(Err(error)) => return Err(SubmitError::from(error)),
+                None => return Err(SubmitError::NotSent(format!("this member knows no way to member {member}"))),
+            };
+            let answer = tokio::time::timeout(timeout, answer).await.unwrap_or(Err(LinkError::TimedOut));
+            answer.map_err(SubmitError::from)
+        }
+    }
+
+    /// Sends a message and waits for the answer.
+    ///
+    /// # Errors
+    /// See [`SubmitError`].
+    pub async fn call(
+        &self,
+        member: MemberId,
+        kind: Kind,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, SubmitError> {
+        self.submit(member, kind, body, timeout).await
+    }
+
+    /// Knocks at a member's ports. `Refused` if all of them refuse.
+    pub async fn probe(&self, member: MemberId) -> Reachability {
+        let urls = match self.peers.read().get(&member) {
+            Some(peer) => peer.urls.borrow().clone(),
+            None => return Reachability::Unknown,
+        };
+        let mut verdict = Reachability::Unknown;
+        for url in urls {
+            match knock(&url).await {
+                Reachability::Refused => verdict = Reachability::Refused,
+                other => return other,
+            }
+        }
+        verdict
+    }
+}
+
+impl From<LinkError> for SubmitError {
+    fn from(error: LinkError) -> Self {
+        let text = error.to_string();
+        match error {
+            LinkError::Unreachable | LinkError::Refused(_) | LinkError::Overloaded | LinkError::TooLarge { .. } => {
+                Self::NotSent(text)
+            }
+            LinkError::TimedOut | LinkError::Closed | LinkError::Failed(_) => Self::Unknown(text),
+        }
+    }
+}
+
+async fn knock(url: &str) -> Reachability {
+    let Ok(Endpoint { address, .. }) = url.parse() else { return Reachability::Unknown };
+    let attempt = async {
+        match &address {
+            Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(drop),
+            Address::Unix(path) => UnixStream::connect(path).await.map(drop),
+        }
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT, attempt).await {
+        Ok(Ok(())) => Reachability::Accepts,
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reachability::Refused,
+        Ok(Err(_)) | Err(_) => Reachability::Unknown,
+    }
+}

@@ -1,0 +1,190 @@
+//! Serves what peers send over their links: hands their messages to the raft library and to this member's own services.
+//!
+//! Appends are given to the library in the order they came and answered in that order, without waiting in between; all else
+//! is served side by side. A message that cannot be read is answered with an error and closes nothing else.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
+use openraft::raft::AppendEntriesResponse;
+use prost::Message as _;
+use quorate_core::Batch;
+
+use super::leadership::Leadership;
+use super::membership::Membership;
+use super::proposals::Proposals;
+use super::takeover::Takeover;
+use super::{Raft, reads, snapshot_transfer, wire};
+use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
+use crate::node::Refusals;
+use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
+
+/// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
+const SERVED_AT_ONCE: usize = 64;
+/// Appends of one connection given to the library and not yet answered.
+const APPENDS_AT_ONCE: usize = 64;
+
+/// See the module.
+pub struct PeerServer {
+    /// The raft library.
+    pub raft: Raft,
+    /// Looks for the end of the leader's process.
+    pub takeover: Arc<Takeover>,
+    /// Who leads.
+    pub leadership: Leadership,
+    /// Takes forwarded operations.
+    pub proposals: Proposals,
+    /// Takes membership changes.
+    pub membership: Arc<Membership>,
+    /// Receives snapshots.
+    pub snapshots: Arc<super::snapshots::Snapshots>,
+    /// Notes that this member was removed.
+    pub refusals: Arc<Refusals>,
+}
+
+/// A reply's body, or why there is none.
+type Reply = Result<Bytes, String>;
+
+impl PeerService for PeerServer {
+    fn serve(self: Arc<Self>, inbound: Inbound) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let peer = inbound.hello.from;
+            match inbound.hello.class {
+                Class::Log => self.serve_log(inbound).await,
+                Class::Snapshot => snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await,
+                Class::Heartbeat => {
+                    self.serve_others(inbound).await;
+                    self.takeover.connection_ended(peer);
+                }
+            }
+        })
+    }
+}
+
+impl PeerServer {
+    async fn serve_log(self: &Arc<Self>, inbound: Inbound) {
+        let Inbound { mut frames, replies, .. } = inbound;
+        let mut appends: FuturesOrdered<BoxFuture<'static, (u64, Reply)>> = FuturesOrdered::new();
+        let mut forwards = FuturesUnordered::new();
+        loop {
+            let room = appends.len() < APPENDS_AT_ONCE && forwards.len() < SERVED_AT_ONCE;
+            tokio::select! {
+                biased;
+                Some((id, reply)) = appends.next(), if !appends.is_empty() => answer(&replies, id, reply),
+                Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply),
+                frame = frames.next(), if room => match frame {
+                    Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
+                        let mut append = Box::pin(append(self.raft.clone(), self.leadership.clone(), id, body));
+                        // The first poll hands the entries over; doing it here keeps them in order.
+                        match futures_util::poll!(&mut append) {
+                            Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
+                            Poll::Pending => appends.push_back(append),
+                        }
+                    }
+                    Some(frame) => {
+                        let this = Arc::clone(self);
+                        forwards.push(async move { (frame.id, this.respond(frame.kind, frame.body).await) });
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn serve_others(self: &Arc<Self>, inbound: Inbound) {
+        let Inbound { mut frames, replies, .. } = inbound;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some((id, reply)) = under_way.next(), if !under_way.is_empty() => answer(&replies, id, reply),
+                frame = frames.next(), if under_way.len() < SERVED_AT_ONCE => match frame {
+                    Some(frame) => {
+                        let this = Arc::clone(self);
+                        under_way.push(async move { (frame.id, this.respond(frame.kind, frame.body).await) });
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn respond(&self, kind: u8, body: Bytes) -> Reply {
+        let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
+        match kind {
+            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), self.leadership.clone(), 0, body).await.1,
+            Kind::Vote => self.vote(body).await,
+            Kind::PreVote => {
+                let (request, _) = wire::decode_vote(body).map_err(text)?;
+                let response = self.raft.pre_vote(request).await.map_err(text)?;
+                Ok(wire::encode_vote_reply(&response).into())
+            }
+            Kind::Transfer => {
+                let request = wire::decode_transfer(body).map_err(text)?;
+                let response = self.raft.handle_transfer_leader(request).await.map_err(text)?;
+                Ok(wire::encode_transfer_reply(&response).into())
+            }
+            Kind::Forward => self.forward(body).await,
+            Kind::ReadIndex => {
+                let index = reads::prove_leadership(&self.raft).await;
+                let reply = ReadIndexReply { confirmed: index.is_some(), index: index.unwrap_or(0) };
+                Ok(reply.encode_to_vec().into())
+            }
+            Kind::LeaderLost => {
+                let question = LeaderLost::decode(body).map_err(text)?;
+                Ok(self.takeover.answer(question).await.encode_to_vec().into())
+            }
+            Kind::Change => {
+                let change = messages::Change::decode(body).map_err(text)?;
+                Ok(self.membership.serve(change).await.encode_to_vec().into())
+            }
+            Kind::Removed => {
+                self.refusals.removed_by_leader();
+                Ok(Bytes::new())
+            }
+            Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotEnd => {
+                Err("snapshots travel on a connection of their own".to_owned())
+            }
+        }
+    }
+
+    async fn vote(&self, body: Bytes) -> Reply {
+        let (mut request, leader_lost) = wire::decode_vote(body).map_err(text)?;
+        // The candidate's word is not enough: this member must have seen the leader's end itself.
+        request.leadership_transfer |= leader_lost && self.takeover.justifies(request.vote.leader_id.term);
+        let response = self.raft.vote(request).await.map_err(text)?;
+        Ok(wire::encode_vote_reply(&response).into())
+    }
+
+    async fn forward(&self, body: Bytes) -> Reply {
+        let forward = messages::Forward::decode(body).map_err(text)?;
+        // Checked before it can reach a log, where every member would have to make sense of it.
+        Batch::decode(forward.batch.clone()).map_err(text)?;
+        Ok(self.proposals.forward(forward.batch).await.encode_to_vec().into())
+    }
+}
+
+async fn append(raft: Raft, leadership: Leadership, id: u64, body: Bytes) -> (u64, Reply) {
+    let reply = async {
+        let request = wire::decode_append(body).map_err(text)?;
+        let response = raft.append_entries(request).await.map_err(text)?;
+        if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+            leadership.heard();
+        }
+        Ok(wire::encode_append_reply(&response).into())
+    };
+    (id, reply.await)
+}
+
+/// Why a call has no answer, as the peer's log will show it; programs go by the call's absence of one.
+const REPLY_ERROR: u16 = 1;
+
+fn answer(replies: &FrameWriter, id: u64, reply: Reply) {
+    replies.reply(id, reply.map_err(|text| ReplyError { code: REPLY_ERROR, text }));
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

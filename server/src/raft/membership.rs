@@ -1,0 +1,323 @@
+//! Membership changes, carried out by the leader: one at a time, each checked by `quorate_core::membership` first.
+//!
+//! A new member comes in as a learner, which counts in no quorum, and is given its vote by [`promote`] once it has started
+//! and kept up for a while. A member that does not lead hands the change to the leader. The leader never removes itself:
+//! it hands the leadership over first, and its successor removes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openraft::{ChangeMembers, Instant as _};
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use prost::Message as _;
+use quorate_core::membership::{self, Change, Health, Refused};
+use quorate_core::{Member, MemberId, identity};
+use tokio::sync::Mutex;
+
+use super::leadership::Leadership;
+use super::types::{PeerNode, TypeConfig};
+use super::{Raft, handover, promote};
+use crate::member::{MembershipError, Role};
+use crate::peer_api::links::{Links, SubmitError};
+use crate::peer_api::messages::{self, ChangeReply, Kind};
+use crate::replica::Replica;
+
+/// Between two attempts while there is no leader.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// How long a removed member may take to acknowledge that it was told.
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
+/// A member counts as reachable if it acknowledged a heartbeat within this many heartbeat intervals.
+const HEARTBEATS_MISSED_MAX: u32 = 6;
+
+/// See the module.
+pub struct Membership {
+    own: MemberId,
+    raft: Raft,
+    leadership: Leadership,
+    links: Arc<Links>,
+    replica: Arc<Replica>,
+    strict: bool,
+    heartbeat_interval: Duration,
+    timeout: Duration,
+    /// Held while a change is carried out.
+    one_at_a_time: Mutex<()>,
+}
+
+/// What the settings say about membership changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Refuse changes that could cost the quorum (`--strict-reconfig-check`).
+    pub strict: bool,
+    /// The heartbeat interval.
+    pub heartbeat_interval: Duration,
+    /// How long a change may take, all in all.
+    pub timeout: Duration,
+}
+
+impl Membership {
+    /// Serves changes, and promotes learners while this member leads.
+    pub fn start(
+        own: MemberId,
+        raft: Raft,
+        leadership: Leadership,
+        links: Arc<Links>,
+        replica: Arc<Replica>,
+        rules: Rules,
+    ) -> Arc<Self> {
+        let this = Arc::new(Self {
+            own,
+            raft,
+            leadership,
+            links,
+            replica,
+            strict: rules.strict,
+            heartbeat_interval: rules.heartbeat_interval,
+            timeout: rules.timeout,
+            one_at_a_time: Mutex::new(()),
+        });
+        tokio::spawn(promote::run(Arc::downgrade(&this)));
+        this
+    }
+
+    /// Adds a member with these peer URLs, as a learner that will be promoted.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn add(&self, peer_urls: Vec<String>) -> Result<Member, MembershipError> {
+        let reply = self.change(messages::Change { action: 1, member: 0, peer_urls }).await?;
+        let id = MemberId(reply.member);
+        let member = self.replica.view(|machine, _| machine.members().member(id).cloned());
+        member.ok_or(MembershipError::TimedOut)
+    }
+
+    /// Removes a member for ever.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn remove(&self, id: MemberId) -> Result<(), MembershipError> {
+        self.change(messages::Change { action: 2, member: id.0, peer_urls: Vec::new() }).await.map(drop)
+    }
+
+    /// Gives a member other peer URLs.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn update(&self, id: MemberId, peer_urls: Vec<String>) -> Result<(), MembershipError> {
+        self.change(messages::Change { action: 3, member: id.0, peer_urls }).await.map(drop)
+    }
+
+    /// Has the leader make a change, and waits until it is applied here.
+    async fn change(&self, change: messages::Change) -> Result<ChangeReply, MembershipError> {
+        let deadline = Instant::now() + self.timeout;
+        while Instant::now() < deadline {
+            let view = self.leadership.view();
+            let reply = match view.leader {
+                Some(leader) if leader == self.own.0 => Some(self.serve(change.clone()).await),
+                Some(leader) => self.ask(leader, &change, deadline).await?,
+                None => None,
+            };
+            match reply {
+                Some(reply) if reply.outcome != NOT_LEADER => {
+                    let reply = outcome(reply, MemberId(change.member))?;
+                    let applied = self.replica.wait_applied(reply.index);
+                    let waited = tokio::time::timeout_at(deadline.into(), applied).await;
+                    return waited.map(|()| reply).map_err(|_| MembershipError::TimedOut);
+                }
+                _ => tokio::time::sleep(RETRY_PAUSE).await,
+            }
+        }
+        Err(MembershipError::TimedOut)
+    }
+
+    async fn ask(
+        &self,
+        leader: u64,
+        change: &messages::Change,
+        deadline: Instant,
+    ) -> Result<Option<ChangeReply>, MembershipError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.links.call(MemberId(leader), Kind::Change, change.encode_to_vec().into(), left).await {
+            Ok(reply) => ChangeReply::decode(reply).map(Some).map_err(|_| MembershipError::TimedOut),
+            Err(SubmitError::NotSent(_)) => Ok(None),
+            Err(SubmitError::Unknown(_)) => Err(MembershipError::TimedOut),
+        }
+    }
+
+    /// Makes a change on the leader; for a peer or for this member's own client.
+    pub async fn serve(&self, change: messages::Change) -> ChangeReply {
+        let Ok(_guard) = self.one_at_a_time.try_lock() else {
+            return ChangeReply { outcome: IN_PROGRESS, ..ChangeReply::default() };
+        };
+        if self.leadership.view().role != Role::Leader {
+            return ChangeReply { outcome: NOT_LEADER, ..ChangeReply::default() };
+        }
+        let done = match change.action {
+            1 => self.add_here(change.peer_urls).await,
+            2 => self.remove_here(MemberId(change.member)).await,
+            3 => self.update_here(MemberId(change.member), change.peer_urls).await,
+            _ => Err(refused("this leader's version does not know this kind of change".to_owned())),
+        };
+        done.unwrap_or_else(|reply| reply)
+    }
+
+    async fn add_here(&self, mut peer_urls: Vec<String>) -> Result<ChangeReply, ChangeReply> {
+        peer_urls.sort();
+        let now_s = self.replica.view(|_, now| now.0 / 1_000_000_000);
+        let id = identity::member_id(&peer_urls, "", Some(now_s));
+        self.check(&Change::Add { id, peer_urls: peer_urls.clone(), is_learner: true })?;
+        let node = PeerNode { peer_urls };
+        let added = ChangeMembers::AddNodes(BTreeMap::from([(id.0, node)]));
+        let reply = self.commit(added).await?;
+        tracing::info!(member = %id, "added a member as a learner; it gets its vote when it has caught up");
+        Ok(ChangeReply { member: id.0, ..reply })
+    }
+
+    async fn remove_here(&self, id: MemberId) -> Result<ChangeReply, ChangeReply> {
+        self.check(&Change::Remove { id })?;
+        if id == self.own && self.raft.voter_ids().count() > 1 {
+            tracing::info!("this leader is to be removed: handing the leadership over first");
+            handover::hand_over(&self.raft, &self.leadership, self.own, self.timeout / 2).await;
+            return Err(ChangeReply { outcome: NOT_LEADER, ..ChangeReply::default() });
+        }
+        let change = if self.raft.voter_ids().any(|voter| voter == id.0) {
+            ChangeMembers::RemoveVoters(BTreeSet::from([id.0]))
+        } else {
+            ChangeMembers::RemoveNodes(BTreeSet::from([id.0]))
+        };
+        let reply = self.commit(change).await?;
+        tracing::info!(member = %id, "removed a member");
+        // Replication to it ended before it could learn of its removal. If it cannot be told now, its peers will tell it when
+        // it next tries to reach them.
+        let farewell = self.links.call(id, Kind::Removed, bytes::Bytes::new(), FAREWELL_TIMEOUT).await;
+        if let Err(reason) = farewell {
+            tracing::info!(member = %id, %reason, "could not tell the member that it was removed");
+        }
+        Ok(reply)
+    }
+
+    async fn update_here(&self, id: MemberId, mut peer_urls: Vec<String>) -> Result<ChangeReply, ChangeReply> {
+        peer_urls.sort();
+        self.check(&Change::Update { id, peer_urls: peer_urls.clone() })?;
+        let node = PeerNode { peer_urls };
+        let reply = self.commit(ChangeMembers::SetNodes(BTreeMap::from([(id.0, node.clone())]))).await?;
+        self.links.ensure(id, &node.peer_urls);
+        tracing::info!(member = %id, peer_urls = %node, "changed a member's peer URLs");
+        Ok(reply)
+    }
+
+    /// Gives a learner its vote.
+    pub(super) async fn promote_here(&self, id: MemberId) -> Result<(), ChangeReply> {
+        let Ok(_guard) = self.one_at_a_time.try_lock() else { return Ok(()) };
+        self.check(&Change::Promote { id })?;
+        self.commit(ChangeMembers::AddVoterIds(BTreeSet::from([id.0]))).await?;
+        tracing::info!(member = %id, "the new member has caught up: it votes from now on");
+        Ok(())
+    }
+
+    fn check(&self, change: &Change) -> Result<(), ChangeReply> {
+        let reachable = self.reachable();
+        let health = Health { reachable, change_in_progress: self.change_in_progress() };
+        let verdict = self.replica.view(|machine, _| membership::check(change, machine.members(), &health));
+        let Err(refusal) = verdict else { return Ok(()) };
+        if !self.strict && is_advice(&refusal) {
+            tracing::warn!(%refusal, "--strict-reconfig-check=false: making a change that the check advises against");
+            return Ok(());
+        }
+        Err(refusal_reply(&refusal))
+    }
+
+    /// Who acknowledged a heartbeat lately, this leader included.
+    fn reachable(&self) -> BTreeSet<MemberId> {
+        let metrics = self.raft.data_metrics();
+        let metrics = metrics.borrow_watched();
+        let limit = self.heartbeat_interval * HEARTBEATS_MISSED_MAX;
+        let acks = metrics.heartbeat.iter().flatten();
+        let lately = acks.filter(|(_, ack)| ack.as_ref().is_some_and(|at| at.elapsed() <= limit));
+        lately.map(|(id, _)| MemberId(*id)).chain([self.own]).collect()
+    }
+
+    /// Whether the log holds a membership that is joint or not committed.
+    fn change_in_progress(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let newest = &metrics.membership_config;
+        newest.get_joint_config().len() > 1 || newest.log_id() != metrics.committed_membership_config.log_id()
+    }
+
+    async fn commit(&self, change: ChangeMembers<u64, PeerNode>) -> Result<ChangeReply, ChangeReply> {
+        let made = tokio::time::timeout(self.timeout, self.raft.change_membership(change, false)).await;
+        match made {
+            Ok(Ok(response)) => Ok(ChangeReply { index: response.log_id.index, ..ChangeReply::default() }),
+            Ok(Err(error)) => Err(library_refusal(error)),
+            Err(_) => Err(ChangeReply { outcome: TIMED_OUT, ..ChangeReply::default() }),
+        }
+    }
+
+    pub(super) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.leadership.view().role == Role::Leader
+    }
+
+    pub(super) fn replica(&self) -> &Replica {
+        &self.replica
+    }
+}
+
+// The outcomes of `messages::ChangeReply`.
+const NOT_LEADER: u32 = 1;
+const NOT_FOUND: u32 = 2;
+const REMOVED: u32 = 3;
+const URL_EXISTS: u32 = 4;
+const REFUSED: u32 = 5;
+const TIMED_OUT: u32 = 6;
+const IN_PROGRESS: u32 = 7;
+
+/// Whether a refusal only guards against a risk, which `--strict-reconfig-check=false` takes.
+fn is_advice(refusal: &Refused) -> bool {
+    matches!(refusal, Refused::NotStarted(_) | Refused::QuorumAtRisk { .. } | Refused::LearnerUnreachable(_))
+}
+
+fn refused(reason: String) -> ChangeReply {
+    ChangeReply { outcome: REFUSED, reason, ..ChangeReply::default() }
+}
+
+fn refusal_reply(refusal: &Refused) -> ChangeReply {
+    let outcome = match refusal {
+        Refused::NotFound(_) => NOT_FOUND,
+        Refused::Removed(_) => REMOVED,
+        Refused::PeerUrlExists { .. } => URL_EXISTS,
+        Refused::InProgress => IN_PROGRESS,
+        _ => REFUSED,
+    };
+    ChangeReply { outcome, reason: refusal.to_string(), ..ChangeReply::default() }
+}
+
+fn library_refusal(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> ChangeReply {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => {
+            ChangeReply { outcome: NOT_LEADER, ..ChangeReply::default() }
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_))) => {
+            ChangeReply { outcome: IN_PROGRESS, ..ChangeReply::default() }
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(other)) => refused(other.to_string()),
+        RaftError::APIError(_) | RaftError::Fatal(_) => ChangeReply { outcome: TIMED_OUT, ..ChangeReply::default() },
+    }
+}
+
+fn outcome(reply: ChangeReply, id: MemberId) -> Result<ChangeReply, MembershipError> {
+    Err(match reply.outcome {
+        0 => return Ok(reply),
+        NOT_FOUND => MembershipError::NotFound(id),
+        REMOVED => MembershipError::Removed(id),
+        URL_EXISTS => MembershipError::PeerUrlExists,
+        REFUSED => MembershipError::Refused(reply.reason),
+        IN_PROGRESS => MembershipError::InProgress,
+        _ => MembershipError::TimedOut,
+    })
+}

@@ -1,0 +1,156 @@
+//! Moves a snapshot from the leader's disk to a follower's, over the peer link of its own class: the file's bytes in pieces,
+//! a few of them under way at once. The receiver writes them beside its own snapshots, verifies the whole, and only then
+//! gives it a name and installs it.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use openraft::StorageError;
+use openraft::errors::{ErrorSource as _, StreamingError};
+use openraft::raft::SnapshotResponse;
+use prost::Message as _;
+use quorate_core::MemberId;
+
+use super::network::{bad_reply, rpc_error};
+use super::snapshots::{Snapshots, StoredSnapshot, blocking, loaded};
+use super::types::{SnapshotOf, TypeConfig, VoteOf};
+use super::{Raft, wire};
+use crate::peer_api::link::{FrameReader, FrameWriter, Inbound, ReplyError, Request};
+use crate::peer_api::links::Links;
+use crate::peer_api::messages::{Kind, SnapshotBegin, SnapshotEnd};
+use crate::storage::snapshot::{SnapshotReader, SnapshotReceiver};
+
+/// Bytes of the file in one piece: small enough that a piece delays nothing for long.
+const PIECE_BYTES: usize = 256 * 1024;
+/// Pieces sent and not yet on the follower's disk.
+const PIECES_IN_FLIGHT: usize = 4;
+/// How long a follower may take for one piece, and for installing the whole.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
+/// See [`PIECE_TIMEOUT`].
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(300);
+
+type Streaming<T> = Result<T, StreamingError<TypeConfig>>;
+
+/// Sends a snapshot and waits until it is installed.
+pub(super) async fn send(
+    links: &Links,
+    target: MemberId,
+    vote: VoteOf,
+    snapshot: SnapshotOf<StoredSnapshot>,
+) -> Streaming<SnapshotResponse<TypeConfig>> {
+    let StoredSnapshot(reader) = snapshot.snapshot;
+    let (file, size) = (reader.path().display().to_string(), reader.size());
+    tracing::info!(to = %target, file, bytes = size, "sending a snapshot to a member that fell behind");
+    let vote = Some(wire::vote_record(&vote));
+    let begin = SnapshotBegin { vote, bytes: size }.encode_to_vec();
+    links.call(target, Kind::SnapshotBegin, begin.into(), PIECE_TIMEOUT).await.map_err(failed)?;
+    send_pieces(links, target, reader).await?;
+    let end = SnapshotEnd { vote, bytes: size }.encode_to_vec();
+    let reply = links.call(target, Kind::SnapshotEnd, end.into(), INSTALL_TIMEOUT).await.map_err(failed)?;
+    let reply = wire::decode_vote_reply(reply).map_err(|error| StreamingError::from(bad_reply(error)))?;
+    tracing::info!(to = %target, file, "the member has installed the snapshot");
+    Ok(SnapshotResponse::new(reply.vote))
+}
+
+async fn send_pieces(links: &Links, target: MemberId, mut reader: SnapshotReader) -> Streaming<()> {
+    let mut in_flight = FuturesOrdered::new();
+    let mut offset = 0;
+    loop {
+        let (returned, piece) = blocking(move || {
+            let piece = read_piece(&reader, offset)?;
+            Ok((reader, piece))
+        })
+        .await
+        .map_err(|error| StreamingError::StorageError(StorageError::read_snapshot(None, <TypeConfig as openraft::RaftTypeConfig>::ErrorSource::from_error(&error))))?;
+        reader = returned;
+        if piece.is_empty() {
+            break;
+        }
+        offset += piece.len() as u64;
+        in_flight.push_back(links.submit(target, Kind::SnapshotChunk, piece, PIECE_TIMEOUT));
+        if in_flight.len() >= PIECES_IN_FLIGHT
+            && let Some(answer) = in_flight.next().await
+        {
+            answer.map_err(failed)?;
+        }
+    }
+    while let Some(answer) = in_flight.next().await {
+        answer.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn read_piece(reader: &SnapshotReader, offset: u64) -> io::Result<Bytes> {
+    let mut piece = BytesMut::zeroed(PIECE_BYTES);
+    let read = reader.raw(offset, &mut piece).map_err(io::Error::other)?;
+    piece.truncate(read);
+    Ok(piece.freeze())
+}
+
+fn failed(error: crate::peer_api::links::SubmitError) -> StreamingError<TypeConfig> {
+    rpc_error(error).into()
+}
+
+/// Serves one connection on which the leader sends snapshots, one after the other.
+pub(super) async fn receive(raft: &Raft, snapshots: &Snapshots, inbound: Inbound) {
+    let Inbound { mut frames, replies, .. } = inbound;
+    while let Some(frame) = frames.next().await {
+        if Kind::from_byte(frame.kind) != Some(Kind::SnapshotBegin) {
+            let text = "a snapshot begins with its beginning".to_owned();
+            replies.reply(frame.id, Err(ReplyError { code: 1, text }));
+            continue;
+        }
+        if let Err(error) = receive_one(raft, snapshots, &mut frames, &replies, frame).await {
+            // The sender begins anew on a new connection.
+            tracing::warn!(%error, "could not take in a snapshot");
+            return;
+        }
+    }
+}
+
+async fn receive_one(
+    raft: &Raft,
+    snapshots: &Snapshots,
+    frames: &mut FrameReader,
+    replies: &FrameWriter,
+    begin: Request,
+) -> io::Result<()> {
+    let message = SnapshotBegin::decode(begin.body).map_err(io::Error::other)?;
+    let vote = wire::vote(message.vote).map_err(io::Error::other)?;
+    tracing::info!(bytes = message.bytes, "receiving a snapshot from the leader");
+    let mut receiver = snapshots.receive()?;
+    replies.reply(begin.id, Ok(Bytes::new()));
+    let mut received = 0;
+    while let Some(Request { kind, id, body }) = frames.next().await {
+        match Kind::from_byte(kind) {
+            Some(Kind::SnapshotChunk) => {
+                received += body.len() as u64;
+                if received > message.bytes {
+                    return Err(io::Error::other("the leader sent more bytes than it announced"));
+                }
+                receiver = store(receiver, body).await?;
+                replies.reply(id, Ok(Bytes::new()));
+            }
+            Some(Kind::SnapshotEnd) => {
+                let reader = blocking(move || receiver.finish().map_err(io::Error::other)).await?;
+                let snapshot = loaded(reader)?;
+                let response = raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other)?;
+                let response = openraft::raft::VoteResponse::new(response.vote, None, false);
+                replies.reply(id, Ok(wire::encode_vote_reply(&response).into()));
+                return Ok(());
+            }
+            _ => return Err(io::Error::other("the leader sent something else in the middle of a snapshot")),
+        }
+    }
+    Err(io::Error::other("the connection ended in the middle of a snapshot"))
+}
+
+async fn store(mut receiver: SnapshotReceiver, piece: Bytes) -> io::Result<SnapshotReceiver> {
+    blocking(move || {
+        receiver.bytes(&piece).map_err(io::Error::other)?;
+        Ok(receiver)
+    })
+    .await
+}

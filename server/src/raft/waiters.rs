@@ -1,0 +1,91 @@
+//! Who waits for the outcome of which operation on this member.
+//!
+//! Every operation a client sends to this member gets a request number of its own. Whoever leads puts operation and
+//! number into the log; when the entry is applied *here*, the outcome goes to the waiter. So a client reads its own write
+//! from the member it wrote to, and outcomes need not travel back from the leader.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::member::{Committed, ProposeError};
+use crate::replica::Outcome;
+
+/// The result of a proposed operation and where in the log it was applied.
+pub type Answer = Result<Committed, ProposeError>;
+
+/// Room for this many requests a millisecond before two process lives could give out the same number.
+const REQUESTS_PER_MS: u64 = 1 << 20;
+
+/// See the module.
+pub struct Waiters {
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    next: AtomicU64,
+}
+
+impl Default for Waiters {
+    fn default() -> Self {
+        // Numbers start at the wall clock, so that a restarted member does not take an outcome of its former life for a new one.
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let start = u64::try_from(since_epoch.as_millis()).unwrap_or(1).saturating_mul(REQUESTS_PER_MS);
+        Self { waiting: Mutex::default(), next: AtomicU64::new(start) }
+    }
+}
+
+impl Waiters {
+    /// A new request number, and where its outcome will arrive. The returned guard forgets the request when dropped.
+    pub fn register(&self) -> (Registration<'_>, oneshot::Receiver<Answer>) {
+        let request = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().insert(request, sender);
+        (Registration { waiters: self, request }, receiver)
+    }
+
+    /// Hands out the outcomes of an entry's operations that were this member's.
+    pub fn complete(&self, outcomes: impl IntoIterator<Item = (u64, Outcome)>, raft_index: u64, term: u64) {
+        let mut waiting = self.waiting.lock();
+        for (request, outcome) in outcomes {
+            if let Some(sender) = waiting.remove(&request) {
+                let answer = outcome
+                    .map(|event| Committed { event, raft_index, term })
+                    .map_err(ProposeError::Store);
+                // A client that went away no longer listens; its write stands.
+                let _ = sender.send(answer);
+            }
+        }
+    }
+
+    /// Tells a waiter that its operation failed before it could reach the log.
+    pub fn fail(&self, request: u64, error: ProposeError) {
+        if let Some(sender) = self.waiting.lock().remove(&request) {
+            let _ = sender.send(Err(error));
+        }
+    }
+
+    /// Operations whose outcome is awaited.
+    pub fn pending(&self) -> usize {
+        self.waiting.lock().len()
+    }
+}
+
+/// Keeps a request's waiter registered; see [`Waiters::register`].
+pub struct Registration<'a> {
+    waiters: &'a Waiters,
+    request: u64,
+}
+
+impl Registration<'_> {
+    /// The request's number.
+    pub fn request(&self) -> u64 {
+        self.request
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        self.waiters.waiting.lock().remove(&self.request);
+    }
+}

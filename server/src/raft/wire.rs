@@ -1,0 +1,205 @@
+//! Translates between the peer messages (`peer_api::messages`, our contract) and the raft library's types.
+//! A message that lacks a required part is an error of the peer, never a panic. Sockets are `peer_api::link`'s business.
+
+use bytes::Bytes;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use prost::Message as _;
+
+use super::convert::{entry_from_record, entry_to_record, vote_from_record, vote_to_record};
+use super::types::{TypeConfig, VoteOf};
+use super::{entry_id, log_id};
+use crate::peer_api::messages as wire;
+use crate::storage::record;
+
+/// Why a peer's message could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The bytes are no message of the expected kind.
+    #[error("the peer sent a message that cannot be decoded: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// An entry or a membership is not a valid one.
+    #[error("{0}")]
+    Record(#[from] std::io::Error),
+    /// A part that every version sends is missing.
+    #[error("the peer sent a message without its {0}")]
+    Missing(&'static str),
+    /// A value outside of its range.
+    #[error("the peer sent a message with a bad {0}")]
+    Invalid(&'static str),
+}
+
+/// An append request as bytes.
+#[must_use]
+pub fn encode_append(request: &AppendEntriesRequest<TypeConfig>) -> Vec<u8> {
+    wire::Append {
+        vote: Some(vote_to_record(&request.vote)),
+        previous: request.prev_log_id.as_ref().map(entry_id),
+        entries: request.entries.iter().cloned().map(entry_to_record).collect(),
+        commit: request.leader_commit.as_ref().map(entry_id),
+    }
+    .encode_to_vec()
+}
+
+/// An append request from bytes.
+///
+/// # Errors
+/// When the bytes are no such request.
+pub fn decode_append(body: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, WireError> {
+    let message = wire::Append::decode(body)?;
+    Ok(AppendEntriesRequest {
+        vote: vote(message.vote)?,
+        prev_log_id: message.previous.map(log_id),
+        entries: message.entries.into_iter().map(entry_from_record).collect::<Result<_, _>>()?,
+        leader_commit: message.commit.map(log_id),
+    })
+}
+
+/// The answer to an append request, as bytes.
+#[must_use]
+pub fn encode_append_reply(response: &AppendEntriesResponse<TypeConfig>) -> Vec<u8> {
+    let reply = match response {
+        AppendEntriesResponse::Success => wire::AppendReply { outcome: 0, matched: None, vote: None },
+        AppendEntriesResponse::PartialSuccess(matched) => {
+            wire::AppendReply { outcome: 1, matched: matched.as_ref().map(entry_id), vote: None }
+        }
+        AppendEntriesResponse::Conflict => wire::AppendReply { outcome: 2, matched: None, vote: None },
+        AppendEntriesResponse::HigherVote(higher) => {
+            wire::AppendReply { outcome: 3, matched: None, vote: Some(vote_to_record(higher)) }
+        }
+    };
+    reply.encode_to_vec()
+}
+
+/// The answer to an append request, from bytes.
+///
+/// # Errors
+/// When the bytes are no such answer.
+pub fn decode_append_reply(body: Bytes) -> Result<AppendEntriesResponse<TypeConfig>, WireError> {
+    let reply = wire::AppendReply::decode(body)?;
+    Ok(match reply.outcome {
+        0 => AppendEntriesResponse::Success,
+        1 => AppendEntriesResponse::PartialSuccess(reply.matched.map(log_id)),
+        2 => AppendEntriesResponse::Conflict,
+        3 => AppendEntriesResponse::HigherVote(vote(reply.vote)?),
+        _ => return Err(WireError::Invalid("outcome")),
+    })
+}
+
+/// A vote request; `leader_lost` says that the sender saw the leader's process end.
+#[must_use]
+pub fn encode_vote(request: &VoteRequest<TypeConfig>, leader_lost: bool) -> Vec<u8> {
+    wire::Vote {
+        vote: Some(vote_to_record(&request.vote)),
+        last: request.last_log_id.as_ref().map(entry_id),
+        transfer: request.leadership_transfer,
+        leader_lost,
+    }
+    .encode_to_vec()
+}
+
+/// A vote request and whether its sender saw the leader's process end.
+///
+/// # Errors
+/// When the bytes are no vote request.
+pub fn decode_vote(body: Bytes) -> Result<(VoteRequest<TypeConfig>, bool), WireError> {
+    let message = wire::Vote::decode(body)?;
+    let mut request = VoteRequest::new(vote(message.vote)?, message.last.map(log_id));
+    request.leadership_transfer = message.transfer;
+    Ok((request, message.leader_lost))
+}
+
+/// The answer to a vote request, as bytes.
+#[must_use]
+pub fn encode_vote_reply(response: &VoteResponse<TypeConfig>) -> Vec<u8> {
+    wire::VoteReply {
+        vote: Some(vote_to_record(&response.vote)),
+        granted: response.vote_granted,
+        last: response.last_log_id.as_ref().map(entry_id),
+    }
+    .encode_to_vec()
+}
+
+/// The answer to a vote request, from bytes.
+///
+/// # Errors
+/// When the bytes are no such answer.
+pub fn decode_vote_reply(body: Bytes) -> Result<VoteResponse<TypeConfig>, WireError> {
+    let reply = wire::VoteReply::decode(body)?;
+    Ok(VoteResponse::new(vote(reply.vote)?, reply.last.map(log_id), reply.granted))
+}
+
+/// A request to take over the leadership, as bytes.
+#[must_use]
+pub fn encode_transfer(request: &TransferLeaderRequest<TypeConfig>) -> Vec<u8> {
+    wire::Transfer {
+        from: Some(vote_to_record(request.from_leader())),
+        to: *request.to_node_id(),
+        last: request.last_log_id().map(entry_id),
+    }
+    .encode_to_vec()
+}
+
+/// A request to take over the leadership, from bytes.
+///
+/// # Errors
+/// When the bytes are no such request.
+pub fn decode_transfer(body: Bytes) -> Result<TransferLeaderRequest<TypeConfig>, WireError> {
+    let message = wire::Transfer::decode(body)?;
+    Ok(TransferLeaderRequest::new(vote(message.from)?, message.to, message.last.map(log_id)))
+}
+
+/// The answer to a request to take over, as bytes.
+#[must_use]
+pub fn encode_transfer_reply(response: &TransferLeaderResponse<TypeConfig>) -> Vec<u8> {
+    let accepted = wire::TransferReply { outcome: 0, vote: None, last: None };
+    match response {
+        Ok(()) => accepted,
+        Err(TransferLeaderError::VoteChanged { actual, .. }) => {
+            wire::TransferReply { outcome: 1, vote: Some(vote_to_record(actual)), ..accepted }
+        }
+        Err(TransferLeaderError::LogNotFlushed { actual, .. }) => {
+            wire::TransferReply { outcome: 2, last: actual.as_ref().map(entry_id), ..accepted }
+        }
+    }
+    .encode_to_vec()
+}
+
+/// The answer to `request`, from bytes.
+///
+/// # Errors
+/// When the bytes are no such answer.
+pub fn decode_transfer_reply(
+    body: Bytes,
+    request: &TransferLeaderRequest<TypeConfig>,
+) -> Result<TransferLeaderResponse<TypeConfig>, WireError> {
+    let reply = wire::TransferReply::decode(body)?;
+    Ok(match reply.outcome {
+        0 => Ok(()),
+        1 => {
+            let actual = vote(reply.vote)?;
+            Err(TransferLeaderError::VoteChanged { expected: *request.from_leader(), actual })
+        }
+        2 => {
+            let expected = request.last_log_id().copied();
+            Err(TransferLeaderError::LogNotFlushed { expected, actual: reply.last.map(log_id) })
+        }
+        _ => return Err(WireError::Invalid("outcome")),
+    })
+}
+
+/// A vote from the wire.
+///
+/// # Errors
+/// When the message came without one.
+pub fn vote(vote: Option<record::Vote>) -> Result<VoteOf, WireError> {
+    vote.map(vote_from_record).ok_or(WireError::Missing("vote"))
+}
+
+/// A vote for the wire.
+#[must_use]
+pub fn vote_record(vote: &VoteOf) -> record::Vote {
+    vote_to_record(vote)
+}

@@ -1,0 +1,197 @@
+//! A member's life from its flags to its exit: open the disk, find out how to start, serve, and stop in good order.
+//!
+//! The order matters. The data directory is locked before a port is opened, so that a second process disturbs nothing; the
+//! peer port answers before the member knows how it starts, since others ask it; clients are served last and stopped first.
+
+mod formation_file;
+mod listeners;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_core::bootstrap::{Disk, Incarnation};
+use quorate_core::{ClusterId, MemberId};
+use quorate_transport::http_server::HttpServer;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bootstrap::{self, Forming, Plan, Started};
+use crate::config::{Config, Retention};
+use crate::logging::LogHandle;
+use crate::metrics::Metrics;
+use crate::node::{Ingredients, Node, NodeError, StopReason, request_timeout};
+use crate::peer_api::http::PeerHttp;
+use crate::peer_api::link::Local;
+use crate::raft::snapshots::Snapshots;
+use crate::storage::data_dir::{DataDir, Identity};
+use crate::storage::log::{Log, LogOptions};
+use crate::storage::snapshot::SnapshotDir;
+use formation_file::FormationFile;
+use listeners::Listeners;
+
+/// Why a member ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] quorate_transport::listener::BindError),
+    /// An address is not one.
+    #[error("{0}")]
+    Address(String),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] crate::storage::data_dir::DataDirError),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] crate::storage::log::OpenError),
+    /// The snapshots cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] crate::storage::snapshot::SnapshotError),
+    /// The facts forbid to start.
+    #[error(transparent)]
+    Bootstrap(#[from] bootstrap::BootstrapError),
+    /// The flags name no cluster that this member could form.
+    #[error("{0}")]
+    Cluster(String),
+    /// The disk failed.
+    #[error("cannot use the data directory: {0}")]
+    Io(#[from] std::io::Error),
+    /// The member could not be put together.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The metrics are defined twice.
+    #[error("the metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// It had to stop.
+    #[error("{0}")]
+    Stopped(StopReason),
+}
+
+/// Runs a member until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, or could not go on.
+pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
+    let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
+    let listeners = Listeners::bind(&config).await?;
+    let file = FormationFile::open(data_dir.path())?;
+    let plan = plan(&config, &data_dir, &file)?;
+    let forming = Arc::new(Forming::new(&plan));
+    let peer_http = Arc::new(PeerHttp::<Node>::new(Arc::clone(&forming)));
+    let (peer_listeners, client_listeners) = listeners.split();
+    let peer_servers = peer_listeners.serve(&peer_http);
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let started = tokio::select! {
+        started = bootstrap::run(&plan, &forming, |bound| file.bind(bound)) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let own = identify(&mut data_dir, &plan, &started)?;
+    let (log, snapshots) = open_storage(&config, &mut data_dir, own)?;
+    let metrics = Arc::new(Metrics::new()?);
+    let formed_with = file.bound();
+    let ingredients =
+        Ingredients { config: config.clone(), own, formed_with, log, snapshots, metrics: Arc::clone(&metrics), logging };
+    let node = Node::start(ingredients).await?;
+    peer_http.joined(Arc::new(node.clone()));
+    match &started {
+        Started::Forms { members, .. } => {
+            let members: BTreeMap<MemberId, Vec<String>> =
+                members.iter().map(|listed| (listed.id, listed.peer_urls.clone())).collect();
+            node.form(&members).await?;
+        }
+        Started::Joins { members, .. } => node.meet(members),
+        Started::Restarts => {}
+    }
+    let client_servers = client_listeners.serve(&config, &node, &metrics)?;
+    tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
+
+    let reason = tokio::select! {
+        reason = node.stopped() => Some(reason),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    match reason {
+        None => {
+            stop_in_good_order(&config, &node, client_servers, peer_servers).await;
+            Ok(())
+        }
+        Some(reason) => {
+            if matches!(reason, StopReason::Removed(_)) {
+                data_dir.mark_removed()?;
+            }
+            node.end_watches();
+            Err(RunError::Stopped(reason))
+        }
+    }
+}
+
+fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Plan, RunError> {
+    let disk = match data_dir.identity() {
+        _ if data_dir.is_removed() => Disk::Removed,
+        Some(Identity { has_log: true, .. }) => Disk::Log,
+        _ => Disk::Fresh,
+    };
+    if disk == Disk::Fresh {
+        config.verify_forming(&crate::config::resolve_by_system).map_err(|error| RunError::Cluster(error.to_string()))?;
+    }
+    let bound = Some(file.bound()).filter(|bound| !bound.is_empty());
+    Ok(Plan::new(config, disk, file.incarnation(), bound))
+}
+
+/// Who this member is: as the disk says, or as it was just decided, which is written down before anything else.
+fn identify(data_dir: &mut DataDir, plan: &Plan, started: &Started) -> Result<Local, RunError> {
+    let identity = match (data_dir.identity(), started) {
+        (Some(identity), _) => identity,
+        (None, Started::Forms { cluster, .. }) => new_identity(*cluster, plan.own.id, plan.incarnation),
+        (None, Started::Joins { cluster, member, .. }) => new_identity(*cluster, *member, plan.incarnation),
+        (None, Started::Restarts) => new_identity(plan.cluster(), plan.own.id, plan.incarnation),
+    };
+    if data_dir.identity().is_none() {
+        data_dir.identify(identity)?;
+    }
+    Ok(Local {
+        cluster: ClusterId(identity.cluster),
+        member: MemberId(identity.member),
+        incarnation: identity.incarnation,
+    })
+}
+
+fn new_identity(cluster: ClusterId, member: MemberId, incarnation: Incarnation) -> Identity {
+    Identity { cluster: cluster.0, member: member.0, incarnation: incarnation.0, has_log: false }
+}
+
+fn open_storage(config: &Config, data_dir: &mut DataDir, own: Local) -> Result<(Log, Arc<Snapshots>), RunError> {
+    let is_new = data_dir.identity().is_none_or(|identity| !identity.has_log);
+    let options = LogOptions { create: is_new, ..LogOptions::new(own.cluster.0) };
+    let log = Log::open(data_dir.log_dir(), options)?;
+    let keep = match config.max_snapshots {
+        Retention::Unlimited => usize::MAX,
+        Retention::Newest(count) => count.get(),
+    };
+    let dir = SnapshotDir::open(&data_dir.snapshot_dir(), own.cluster.0, keep)?;
+    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get());
+    data_dir.log_created()?;
+    Ok((log, Arc::new(snapshots)))
+}
+
+/// How long connections to peers may take to close.
+const PEER_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The leadership moves away first, while this member still serves: whatever a client sends meanwhile is carried out by the
+/// new leader. Then clients are sent away, and only then does the member leave its cluster's sight.
+async fn stop_in_good_order(config: &Config, node: &Node, clients: Vec<HttpServer>, peers: Vec<HttpServer>) {
+    tracing::info!("stopping: handing over what others can do");
+    node.step_aside().await;
+    node.end_watches();
+    let patience = request_timeout(config.election_timeout);
+    let stops = clients.into_iter().map(|server| server.shutdown(patience));
+    futures_util::future::join_all(stops).await;
+    node.shut_down().await;
+    let stops = peers.into_iter().map(|server| server.shutdown(PEER_PATIENCE));
+    futures_util::future::join_all(stops).await;
+    tracing::info!("stopped");
+}

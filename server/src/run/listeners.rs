@@ -1,0 +1,91 @@
+//! The sockets a member listens on: all bound before anything else happens, so that a port in use is noticed at once.
+
+use std::sync::Arc;
+
+use quorate_transport::acceptor::Plain;
+use quorate_transport::endpoint::Endpoint;
+use quorate_transport::http_server::HttpServer;
+use quorate_transport::limits::ServerLimits;
+use quorate_transport::listener::Listener;
+
+use super::RunError;
+use super::service::{ClientService, MetricsService};
+use crate::client_api::{Access, ClientApi};
+use crate::config::{Allowed, BindTarget, Config, ListenUrl};
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::peer_api::http::PeerHttp;
+
+/// See the module.
+pub(super) struct Listeners {
+    peers: PeerListeners,
+    clients: ClientListeners,
+}
+
+/// Bound sockets for peers.
+pub(super) struct PeerListeners(Vec<Listener>);
+
+/// Bound sockets for clients, and for metrics alone.
+pub(super) struct ClientListeners {
+    clients: Vec<Listener>,
+    metrics: Vec<Listener>,
+}
+
+impl Listeners {
+    /// Binds all of them.
+    pub(super) async fn bind(config: &Config) -> Result<Self, RunError> {
+        let peers = PeerListeners(bind(&config.listen_peer_urls).await?);
+        let clients = bind(&config.listen_client_urls).await?;
+        let metrics = bind(&config.listen_metrics_urls).await?;
+        Ok(Self { peers, clients: ClientListeners { clients, metrics } })
+    }
+
+    pub(super) fn split(self) -> (PeerListeners, ClientListeners) {
+        (self.peers, self.clients)
+    }
+}
+
+async fn bind(urls: &[ListenUrl]) -> Result<Vec<Listener>, RunError> {
+    let mut listeners = Vec::with_capacity(urls.len());
+    for url in urls {
+        let endpoint = match url.bind_target() {
+            BindTarget::Tcp(address) => Endpoint::tcp(address.ip().to_string(), address.port()),
+            BindTarget::Unix(path) => Endpoint::unix(path),
+        };
+        let listener = Listener::bind(&endpoint).await?;
+        tracing::info!(url = %url, endpoint = %listener.local_endpoint(), "listening");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+impl PeerListeners {
+    /// Serves peers from now on.
+    pub(super) fn serve(self, http: &Arc<PeerHttp<Node>>) -> Vec<HttpServer> {
+        let serve = |listener| HttpServer::spawn(listener, Plain, Arc::clone(http), ServerLimits::default());
+        self.0.into_iter().map(serve).collect()
+    }
+}
+
+impl ClientListeners {
+    /// Serves clients from now on.
+    pub(super) fn serve(self, config: &Config, node: &Node, metrics: &Metrics) -> Result<Vec<HttpServer>, RunError> {
+        let access = Access { origins: names(&config.cors), hosts: names(&config.host_whitelist) };
+        let api = ClientApi::new(node.clone(), access, metrics.http().clone());
+        let clients = Arc::new(ClientService::new(api.clone(), node.clone()));
+        let metrics = Arc::new(MetricsService::new(api));
+        let limits = ServerLimits::default();
+        let clients =
+            self.clients.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&clients), limits));
+        let metrics =
+            self.metrics.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&metrics), limits));
+        Ok(clients.chain(metrics).collect())
+    }
+}
+
+fn names(allowed: &Allowed) -> Option<Vec<String>> {
+    match allowed {
+        Allowed::Any => None,
+        Allowed::Only(names) => Some(names.clone()),
+    }
+}

@@ -1,0 +1,7 @@
+//! The bytes on the wire: prebuilt HTTP/1.1 requests and the least parsing that finds the end of an answer.
+
+mod request;
+mod response;
+
+pub use request::{KEY_DIGITS, Template};
+pub use response::{Malformed, ResponseParser};
