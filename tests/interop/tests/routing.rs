@@ -128,7 +128,7 @@ fn requests_that_cannot_be_read() {
                 Ok(answer) => {
                     format!(
                         "{} {:?} {}",
-                        answer.status_line,
+                        answer.status,
                         answer.header("Content-Type"),
                         answer.text()
                     )
