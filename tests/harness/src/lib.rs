@@ -1,1 +1,35 @@
-//! Placeholder until its first slice lands.
+//! Black-box harness: runs real member processes and talks to them over real sockets.
+//!
+//! - [`Program`]: which server to run, and where its binary is.
+//! - [`Cluster`] and [`Member`]: start, kill, pause, restart, wipe, grow; owned processes only.
+//! - [`Http`], [`Request`], [`Answer`], [`Stream`]: HTTP/1.1 as it is on the wire, spelling and order kept.
+//! - [`Keys`]: the v2 key operations, with parsed answers.
+//! - [`Ledger`]: writes that were acknowledged, to be checked after a fault.
+//! - [`wait_until`], [`eventually`]: conditions with a deadline, in place of sleeps.
+//! - [`Seeded`]: repeatable randomness that tells its seed.
+//!
+//! Invariant: whatever happens to the test, no started process outlives it. Knows nothing of the servers' insides.
+
+mod cluster;
+mod http;
+mod keys;
+mod launch;
+mod ledger;
+mod member;
+mod ports;
+mod program;
+mod reaper;
+mod seeded;
+mod storage;
+mod wait;
+
+pub use cluster::{Builder, Cluster};
+pub use http::{Answer, Ending, Framing, Http, HttpError, Line, Request, Stream};
+pub use keys::{KeyAnswer, Keys};
+pub use ledger::{Attempt, Ledger, Loss};
+pub use member::{Exit, Member};
+pub use ports::Port;
+pub use program::{MissingProgram, Program, etcdctl, skip_without_etcd};
+pub use seeded::Seeded;
+pub use storage::is_in_memory;
+pub use wait::{POLL_INTERVAL, eventually, wait_until};

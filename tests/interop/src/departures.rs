@@ -1,0 +1,81 @@
+//! Where Quorate answers differently from etcd on purpose.
+//!
+//! Every entry has a test of the same name in `tests/departures.rs`, which asserts what etcd does and what Quorate does
+//! in its place. A difference that is not in this table is a fault.
+
+use quorate_harness::Program;
+
+/// A difference that is meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Departure {
+    /// The name of its test.
+    pub name: &'static str,
+    /// What etcd 3.4 does.
+    pub etcd: &'static str,
+    /// What Quorate does.
+    pub quorate: &'static str,
+    /// Why that is better, and for whom.
+    pub reason: &'static str,
+}
+
+/// All of them.
+pub const DEPARTURES: [Departure; 6] = [
+    Departure {
+        name: "history_hides_hidden_keys",
+        etcd: "a recursive watch from history returns events of hidden keys below",
+        quorate: "hidden keys below the watched key stay hidden, live and in history",
+        reason: "a watcher that was late by a moment must not see what one in time does not see",
+    },
+    Departure {
+        name: "history_matches_whole_segments",
+        etcd: "from history, the removal of directory /pd matches a watch on /pdother, by string prefix",
+        quorate: "only watches at /pd or below it match",
+        reason: "/pdother is another key; its watcher would be told of a removal that never happened to it",
+    },
+    Departure {
+        name: "removal_is_told_to_absent_keys_below",
+        etcd: "a live watch on a key that does not exist is not told that a directory above it was removed",
+        quorate: "every watch at or below a removed directory is told",
+        reason: "one rule for live watches and for history, so that being late changes nothing",
+    },
+    Departure {
+        name: "a_stream_goes_on_after_history",
+        etcd: "a stream with a past waitIndex delivers one event from history and is silent ever after",
+        quorate: "it delivers every event since waitIndex, then live ones",
+        reason: "that is what the stream was asked for; nobody can depend on the silence",
+    },
+    Departure {
+        name: "a_removal_is_streamed_once",
+        etcd: "a stream on exactly the removed key receives the delete or expire event twice",
+        quorate: "it receives it once",
+        reason: "one change is one event; a second copy makes a client act twice",
+    },
+    Departure {
+        name: "a_huge_ttl_is_not_forever",
+        etcd: "a TTL too large for its arithmetic silently makes the key permanent, or already expired",
+        quorate: "the expiration is the last moment of the year 9999",
+        reason: "a key that was given a TTL must show one",
+    },
+];
+
+impl Departure {
+    /// The departure with this name. Panics when the table has none.
+    pub fn named(name: &str) -> Self {
+        let found = DEPARTURES.iter().find(|it| it.name == name);
+        *found.unwrap_or_else(|| panic!("`{name}` is not in the table of departures"))
+    }
+
+    /// Panics unless `departed`, which is what was seen of `program`, is as the table says.
+    #[track_caller]
+    pub fn assert(&self, program: Program, departed: bool, seen: &str) {
+        let (expected, text) = match program {
+            Program::Etcd => (false, self.etcd),
+            Program::Quorate => (true, self.quorate),
+        };
+        assert_eq!(
+            departed, expected,
+            "{program}: expected that {text}, because {}; seen: {seen}",
+            self.reason
+        );
+    }
+}
