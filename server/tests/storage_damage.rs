@@ -10,7 +10,7 @@ use std::path::Path;
 
 use quorate_server::storage::log::OpenError;
 use quorate_server::storage::record::{Checkpoint, Entry, EntryId, Vote};
-use storage::{Image, RECORDS_START, append, contents, entry, open};
+use storage::{Image, RECORDS_START, Random, append, contents, entry, open};
 
 type Contents = (Checkpoint, Vec<Entry>);
 
@@ -106,14 +106,13 @@ async fn a_tail_lost_at_any_byte_leaves_the_entries_before_it() {
     image.unmark();
     let (name, end) = image.last_used();
     let dir = tempfile::tempdir().expect("dir");
-    let mut random = Random(0x5eed);
-    println!("seed {:#x}", random.0);
+    let mut random = Random(storage::seed());
     let mut counts = std::collections::BTreeSet::new();
     for at in RECORDS_START..end {
         for garbage in [false, true] {
             let mut torn = image.clone();
             for byte in &mut torn.0.get_mut(&name).expect("there")[at..] {
-                *byte = if garbage { random.byte() } else { 0 };
+                *byte = if garbage { random.below(256) as u8 } else { 0 };
             }
             let found = reopened(&torn, dir.path()).unwrap_or_else(|e| panic!("byte {at}: {e}"));
             let count = found.1.len();
@@ -211,14 +210,4 @@ async fn another_clusters_and_a_newer_versions_log_are_refused() {
     newer.write(dir.path());
     let error = open(dir.path(), false).err().expect("refused");
     assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
-}
-
-/// A small generator: the sequence is the seed's alone.
-struct Random(u64);
-
-impl Random {
-    fn byte(&mut self) -> u8 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 56) as u8
-    }
 }

@@ -181,10 +181,14 @@ async fn a_member_starts_and_stops_on_a_full_disk() {
     let log = open(true).expect("new");
     disk.full.store(true, SeqCst);
     let mut index = 0;
-    while *log.space().borrow() != Space::Exhausted {
+    let mut space = log.space();
+    while *space.borrow() != Space::Exhausted {
         append(&log, vec![entry(1, index, 60)]).await.expect("fits");
         index += 1;
-        tokio::task::yield_now().await;
+        if index == 30 {
+            // More than half of the segment is used: the next one is being asked for.
+            space.wait_for(|space| *space != Space::Ample).await.expect("announced");
+        }
     }
     let late = begin(&log, (index..index + 50).map(|i| entry(1, i, 100)).collect()).await;
     tokio::task::spawn_blocking(move || log.close()).await.expect("closes");

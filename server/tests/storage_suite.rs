@@ -26,11 +26,8 @@ struct Machine {
 
 impl Machine {
     fn take_snapshot(&mut self) -> Snap {
-        let meta = SnapshotMeta {
-            last_log_id: self.applied,
-            last_membership: self.membership.clone(),
-            ..SnapshotMeta::default()
-        };
+        let meta =
+            SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
         self.snapshot = Some(meta.clone());
         Snapshot { meta, snapshot: Cursor::new(Vec::new()) }
     }

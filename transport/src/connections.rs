@@ -165,6 +165,8 @@ impl Tracked {
         let age = now.wrapping_sub(low(word));
         let limit = match self.phase() {
             Phase::Handshake => limits.handshake,
+            // An answer is still being taken.
+            Phase::Idle if !self.is_flushed.load(Ordering::Relaxed) => u32::MAX,
             Phase::Idle if is_full => limits.idle.min(limits.idle_when_full),
             Phase::Idle => limits.idle,
             Phase::Head => limits.header,

@@ -73,8 +73,10 @@ impl<B: Body<Data = Bytes> + Unpin> EndlessAnswer<B> {
                 return Poll::Ready(outcome);
             }
             return match io.poll_far_end(cx) {
-                Poll::Ready(FarEnd::Gone) => Poll::Ready(Outcome::Over),
-                Poll::Ready(FarEnd::Unread) => {
+                Poll::Ready(FarEnd::Gone | FarEnd::Unread { is_gone: true }) => {
+                    Poll::Ready(Outcome::Over)
+                }
+                Poll::Ready(FarEnd::Unread { is_gone: false }) => {
                     io.registration.0.looks_again.store(true, Ordering::Relaxed);
                     Poll::Pending
                 }

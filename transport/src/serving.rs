@@ -42,8 +42,10 @@ pub(crate) fn serve<H: Handler>(
             answer(Arc::clone(&handler), request, Arc::clone(&tracked), Arc::clone(&handoff))
         }
     });
-    let parser = Box::new(http.serve_connection(TokioIo::new(io), service).with_upgrades());
-    Driven { state: State::Parsing(parser), tracked, handoff, http, is_draining: false }
+    // A connection that never says anything never gets a parser.
+    tracked.is_parked.store(true, Ordering::Relaxed);
+    let state = State::Parked(TokioIo::new(io), service);
+    Driven { state, tracked, handoff, http, is_draining: false }
 }
 
 /// Where a request leaves an endless answer for the connection's driver.
@@ -187,7 +189,7 @@ where
                         this.state = State::Parked(io, service);
                         return Poll::Pending;
                     }
-                    Poll::Ready(FarEnd::Unread) => {
+                    Poll::Ready(FarEnd::Unread { .. }) => {
                         this.tracked.is_parked.store(false, Ordering::Relaxed);
                         this.parser(io, service)
                     }
@@ -225,6 +227,8 @@ where
             Pin::new(&mut *parser).graceful_shutdown();
         }
         if let Poll::Ready(ended) = Pin::new(&mut *parser).poll(cx) {
+            // A stream that outlives its parser was upgraded, and obeys no limit or shutdown of HTTP's any more.
+            self.tracked.enter(Phase::Upgraded);
             // Clients that vanish, stall or send nonsense are no news to an operator.
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended");

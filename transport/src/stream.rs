@@ -53,8 +53,11 @@ pub enum WriteHalf {
 pub(crate) enum FarEnd {
     /// It has closed its sending side, or the connection is broken.
     Gone,
-    /// It is there, and has sent bytes that nobody has read yet.
-    Unread,
+    /// It has sent bytes that nobody has read yet.
+    Unread {
+        /// After which it closed its sending side, or the connection broke.
+        is_gone: bool,
+    },
 }
 
 impl Stream {
@@ -128,8 +131,7 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) | Ok(0) => return Poll::Ready(FarEnd::Gone),
                 // Unread bytes hide the end of the stream from a peek, not from poll(2).
-                Ok(_) if self.is_hung_up() => return Poll::Ready(FarEnd::Gone),
-                Ok(_) => return Poll::Ready(FarEnd::Unread),
+                Ok(_) => return Poll::Ready(FarEnd::Unread { is_gone: self.is_hung_up() }),
             }
         }
     }

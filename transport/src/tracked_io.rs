@@ -41,7 +41,12 @@ impl TrackedIo {
     /// Ready when there is something to say about the other end, without reading anything.
     pub(crate) fn poll_far_end(&self, cx: &mut Context<'_>) -> Poll<FarEnd> {
         match self.stream.poll_far_end(cx) {
-            Poll::Pending if !self.put_back.is_empty() => Poll::Ready(FarEnd::Unread),
+            Poll::Pending if !self.put_back.is_empty() => {
+                Poll::Ready(FarEnd::Unread { is_gone: false })
+            }
+            Poll::Ready(FarEnd::Gone) if !self.put_back.is_empty() => {
+                Poll::Ready(FarEnd::Unread { is_gone: true })
+            }
             far_end => far_end,
         }
     }
@@ -114,13 +119,18 @@ impl AsyncWrite for TrackedIo {
         let this = self.get_mut();
         let tracked = &this.registration.0;
         // The parser flushes only after all it had was written.
-        tracked.is_flushed.store(true, Ordering::Relaxed);
+        if !tracked.is_flushed.swap(true, Ordering::Relaxed) && tracked.phase() == Phase::Idle {
+            // The time without a request begins when the last byte of the last answer is gone.
+            tracked.enter(Phase::Idle);
+        }
         if tracked.abandons_when_gone.load(Ordering::Relaxed) && tracked.phase() == Phase::Serving {
-            match this.stream.poll_far_end(cx) {
-                Poll::Ready(FarEnd::Gone) => {
+            match this.poll_far_end(cx) {
+                Poll::Ready(FarEnd::Gone | FarEnd::Unread { is_gone: true }) => {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
-                Poll::Ready(FarEnd::Unread) => tracked.looks_again.store(true, Ordering::Relaxed),
+                Poll::Ready(FarEnd::Unread { is_gone: false }) => {
+                    tracked.looks_again.store(true, Ordering::Relaxed);
+                }
                 Poll::Pending => {}
             }
         }

@@ -2,204 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up should say where")]
 
-use std::convert::Infallible;
-use std::pin::Pin;
+mod site;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http::{Request, StatusCode};
 use quorate_transport::acceptor::Plain;
-use quorate_transport::body::{BodyError, read_body};
-use quorate_transport::connections::Connection;
 use quorate_transport::endpoint::Endpoint;
-use quorate_transport::http_client::{self, ClientError, PlainConnector};
-use quorate_transport::http_server::{Handler, HttpServer};
+use quorate_transport::http_client::{self, ClientError, PlainConnector, UpgradeError};
+use quorate_transport::http_server::HttpServer;
 use quorate_transport::limits::ServerLimits;
 use quorate_transport::listener::Listener;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, broadcast};
 use tokio::time::timeout;
 
-/// Far beyond anything that should happen here, far below a patient person's limit.
-const SOON: Duration = Duration::from_secs(10);
-
-enum Answer {
-    Text(Option<Bytes>),
-    Events(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>, Arc<AtomicUsize>),
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.get_mut() {
-            Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Events(events, _) => events.as_mut().poll_frame(cx),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Events(..) => SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Self::Events(_, watchers) = self {
-            watchers.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-}
-
-struct Site {
-    events: broadcast::Sender<Bytes>,
-    watchers: Arc<AtomicUsize>,
-    held: AtomicUsize,
-    release: Notify,
-}
-
-impl Handler for Site {
-    type Body = Answer;
-
-    async fn handle(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        connection: Connection,
-    ) -> Response<Answer> {
-        let text = |text: String| Response::new(Answer::Text(Some(Bytes::from(text))));
-        match request.uri().path() {
-            "/watch" => {
-                self.watchers.fetch_add(1, Ordering::SeqCst);
-                let events = self.events.subscribe();
-                let stream = futures_util::stream::unfold(events, |mut events| async move {
-                    let event = events.recv().await.ok().filter(|event| event != "end")?;
-                    Some((Ok(Frame::data(event)), events))
-                });
-                let body = Box::pin(http_body_util::StreamBody::new(stream));
-                let mut response = Response::new(Answer::Events(body, Arc::clone(&self.watchers)));
-                response.headers_mut().insert("x-etcd-index", 7.into());
-                response
-            }
-            "/hold" | "/hold-for-client" => {
-                if request.uri().path() == "/hold-for-client" {
-                    connection.abandon_when_gone();
-                }
-                self.held.fetch_add(1, Ordering::SeqCst);
-                let _held = Held(&self.held);
-                self.release.notified().await;
-                text("held".to_owned())
-            }
-            "/large" => text("x".repeat(8 << 20)),
-            "/echo" => match read_body(request.into_body(), 10).await {
-                Ok(body) => Response::new(Answer::Text(Some(body))),
-                Err(BodyError::TooLarge { .. }) => {
-                    let mut response = text("too large".to_owned());
-                    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-                    response
-                }
-                Err(BodyError::Broken(error)) => text(error.to_string()),
-            },
-            path => text(path.to_owned()),
-        }
-    }
-}
-
-struct Held<'a>(&'a AtomicUsize);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-struct Running {
-    server: HttpServer,
-    site: Arc<Site>,
-}
-
-impl Running {
-    async fn start(limits: ServerLimits) -> Self {
-        let listener = Listener::bind(&Endpoint::tcp("127.0.0.1", 0)).await.unwrap();
-        let site = Arc::new(Site {
-            events: broadcast::channel(16).0,
-            watchers: Arc::default(),
-            held: AtomicUsize::new(0),
-            release: Notify::new(),
-        });
-        Self { server: HttpServer::spawn(listener, Plain, Arc::clone(&site), limits), site }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        let endpoint = self.server.local_endpoint().authority();
-        TcpStream::connect(endpoint).await.unwrap()
-    }
-
-    async fn say(&self, text: &str) -> TcpStream {
-        let mut stream = self.connect().await;
-        stream.write_all(text.as_bytes()).await.unwrap();
-        stream
-    }
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + SOON;
-    while !holds() {
-        assert!(tokio::time::Instant::now() < deadline, "never happened: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// Everything until the server closes, with the date taken out.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    match timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("the server closes") {
-        Ok(_) => {}
-        // Closed with bytes of ours unread; what was said before still counts.
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
-    }
-    undated(&String::from_utf8(bytes).unwrap())
-}
-
-/// As much as `end` closes.
-async fn up_to(stream: &mut TcpStream, end: &str) -> String {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(end.as_bytes()) {
-        let byte = timeout(SOON, stream.read_u8()).await;
-        bytes.push(
-            byte.unwrap_or_else(|_| panic!("only {:?}", String::from_utf8_lossy(&bytes))).unwrap(),
-        );
-    }
-    undated(&String::from_utf8(bytes).unwrap())
-}
-
-fn undated(text: &str) -> String {
-    text.split_inclusive("\r\n")
-        .filter(|line| !line.to_ascii_lowercase().starts_with("date:"))
-        .collect()
-}
-
-const QUICK: Duration = Duration::from_millis(200);
-
-fn quick() -> ServerLimits {
-    ServerLimits {
-        connections_max: 100,
-        header_read_timeout: QUICK,
-        body_read_timeout: QUICK,
-        ..ServerLimits::default()
-    }
-}
+use self::site::{QUICK, Running, SOON, quick, rest, until, up_to};
 
 #[tokio::test]
 async fn golden_answers() {
@@ -430,6 +251,31 @@ async fn shutdown_cuts_what_outlasts_its_patience() {
     assert_eq!(rest(&mut held).await, "");
     assert!(TcpStream::connect(endpoint).await.is_err(), "the port is closed");
     assert_eq!(running.site.held.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_outlives_the_limits_and_the_server() {
+    let running = Running::start(ServerLimits { keep_alive_idle: QUICK, ..quick() }).await;
+    let mut request = Request::get("/upgrade").body(Bytes::new()).unwrap();
+    for (name, value) in [("connection", "upgrade"), ("upgrade", "echo")] {
+        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+    }
+    let endpoint = running.server.local_endpoint().clone();
+    let upgraded = http_client::upgrade(&PlainConnector, &endpoint, request, SOON).await.unwrap();
+    tokio::time::sleep(QUICK * 2).await;
+    assert_eq!(running.server.connections(), 1, "it holds its place");
+    assert_eq!(running.server.shutdown(SOON).await, 0, "nothing is waited for or cut");
+    let (mut read, mut write) = upgraded.stream.into_split();
+    write.write_all(b"hello").await.unwrap();
+    let mut echo = [0; 5];
+    timeout(SOON, read.read_exact(&mut echo)).await.unwrap().unwrap();
+    assert_eq!(&echo, b"hello");
+
+    let plain = Request::get("/plain").body(Bytes::new()).unwrap();
+    let running = Running::start(quick()).await;
+    let refused =
+        http_client::upgrade(&PlainConnector, running.server.local_endpoint(), plain, SOON).await;
+    assert!(matches!(refused, Err(UpgradeError::Refused(answer)) if answer.body() == "/plain"));
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ fn after_quoted(quoted: &[u8]) -> Option<&[u8]> {
 }
 
 fn token(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|&byte| !(byte.is_ascii_graphic() && !is_special(byte)));
+    let end = text.iter().position(|&byte| !byte.is_ascii_graphic() || is_special(byte));
     text.split_at(end.unwrap_or(text.len()))
 }
 

@@ -29,7 +29,7 @@ const METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
 const NODE_BYTES: usize = 256;
 
 /// Answers a request for `path`, the decoded path after `/v2/keys`.
-pub(super) async fn answer<M: Member, B: Body<Data = Bytes>>(
+pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     path: &[u8],
@@ -55,7 +55,7 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes>>(
 }
 
 /// The form of a request that may have one; no bytes if its body is of another type.
-async fn read_form<M: Member, B: Body<Data = Bytes>>(
+async fn read_form<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     method: KeysMethod,

@@ -20,7 +20,7 @@ use crate::member::{Member, MembershipError};
 const METHODS: &str = "GET,POST,DELETE,PUT";
 
 /// Answers a request for `rest`, the decoded path after `/v2/members`.
-pub(super) async fn answer<M: Member, B: Body<Data = Bytes>>(
+pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     rest: &[u8],
@@ -69,7 +69,7 @@ fn show<M: Member>(shared: &Shared<M>, name: &str) -> Reply {
     reply::json(StatusCode::OK, body)
 }
 
-async fn add<M: Member, B: Body<Data = Bytes>>(
+async fn add<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     body: B,
@@ -85,11 +85,11 @@ async fn add<M: Member, B: Body<Data = Bytes>>(
             body.push(b'\n');
             reply::json(StatusCode::CREATED, body)
         }
-        Err(error) => failure(&error, ""),
+        Err(error) => failure(&error),
     }
 }
 
-async fn update<M: Member, B: Body<Data = Bytes>>(
+async fn update<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     name: &str,
@@ -97,7 +97,7 @@ async fn update<M: Member, B: Body<Data = Bytes>>(
 ) -> Reply {
     let id = match member_id(name) {
         Ok(id) => id,
-        Err(reply) => return reply,
+        Err(reply) => return *reply,
     };
     let peer_urls = match peer_urls(shared, parts, body).await {
         Ok(urls) => urls,
@@ -109,27 +109,27 @@ async fn update<M: Member, B: Body<Data = Bytes>>(
         Err(error @ MembershipError::Removed(_)) => {
             reply::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
         }
-        Err(error) => failure(&error, name),
+        Err(error) => failure(&error),
     }
 }
 
 async fn remove<M: Member>(shared: &Shared<M>, name: &str) -> Reply {
     let id = match member_id(name) {
         Ok(id) => id,
-        Err(reply) => return reply,
+        Err(reply) => return *reply,
     };
     match shared.member.remove_member(id).await {
         Ok(()) => reply::empty(StatusCode::NO_CONTENT),
-        Err(error) => failure(&error, name),
+        Err(error) => failure(&error),
     }
 }
 
-fn failure(error: &MembershipError, name: &str) -> Reply {
+fn failure(error: &MembershipError) -> Reply {
     tracing::debug!(%error, "membership change failed");
     match error {
-        MembershipError::NotFound(_) => no_such_member(name),
-        MembershipError::Removed(_) => {
-            reply::message(StatusCode::GONE, &format!("Member permanently removed: {name}"))
+        MembershipError::NotFound(id) => no_such_member(&id.to_string()),
+        MembershipError::Removed(id) => {
+            reply::message(StatusCode::GONE, &format!("Member permanently removed: {id}"))
         }
         MembershipError::PeerUrlExists => reply::message(StatusCode::CONFLICT, &error.to_string()),
         MembershipError::Refused(_)
@@ -146,17 +146,17 @@ fn no_such_member(name: &str) -> Reply {
 }
 
 /// The ID that a path names: hex digits only.
-fn member_id(name: &str) -> Result<MemberId, Reply> {
+fn member_id(name: &str) -> Result<MemberId, Box<Reply>> {
     if name.is_empty() {
-        return Err(reply::method_not_allowed(None));
+        return Err(Box::new(reply::method_not_allowed(None)));
     }
     // A sign would pass the parser.
     let id = if name.starts_with('+') { None } else { u64::from_str_radix(name, 16).ok() };
-    id.map(MemberId).ok_or_else(|| no_such_member(name))
+    id.map(MemberId).ok_or_else(|| Box::new(no_such_member(name)))
 }
 
 /// The peer URLs in the body of a change.
-async fn peer_urls<M: Member, B: Body<Data = Bytes>>(
+async fn peer_urls<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     body: B,

@@ -91,7 +91,11 @@ impl<M: Member> ClientApi<M> {
     }
 
     /// Answers one request on a client listener.
-    pub async fn answer<B: Body<Data = Bytes>>(&self, request: Request<B>, via: Via) -> Reply {
+    pub async fn answer<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        request: Request<B>,
+        via: Via,
+    ) -> Reply {
         let shared = &*self.0;
         let (parts, body) = request.into_parts();
         if via == Via::Plain
@@ -106,7 +110,7 @@ impl<M: Member> ClientApi<M> {
         } else {
             match canonical(&parts) {
                 Ok(path) => route(shared, &parts, &path, body).await,
-                Err(reply) => reply,
+                Err(reply) => *reply,
             }
         };
         cors.add_to(reply.headers_mut());
@@ -120,27 +124,28 @@ impl<M: Member> ClientApi<M> {
         let reply = match canonical(&parts) {
             Ok(path) => match &*path {
                 b"/metrics" => small::metrics(shared),
-                b"/health" => health::health(shared, &parts.method).await,
+                b"/health" => Box::pin(health::health(shared, &parts.method)).await,
                 _ => reply::not_found(),
             },
-            Err(reply) => reply,
+            Err(reply) => *reply,
         };
         for_method(&parts.method, reply)
     }
 }
 
 /// The decoded path of a request, or the answer to one that is not in canonical form.
-fn canonical(parts: &Parts) -> Result<Cow<'_, [u8]>, Reply> {
+fn canonical(parts: &Parts) -> Result<Cow<'_, [u8]>, Box<Reply>> {
     match url_path::read(parts.uri.path()) {
         RequestPath::Canonical(path) => Ok(path),
         RequestPath::Redirect(path) => {
-            Err(url_path::redirect(&parts.method, &path, parts.uri.query()))
+            let query = parts.uri.query();
+            Err(Box::new(url_path::redirect(&parts.method, &path, query)))
         }
-        RequestPath::BadEscape => Err(url_path::bad_request()),
+        RequestPath::BadEscape => Err(Box::new(url_path::bad_request())),
     }
 }
 
-async fn route<M: Member, B: Body<Data = Bytes>>(
+async fn route<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     parts: &Parts,
     path: &[u8],
@@ -150,7 +155,7 @@ async fn route<M: Member, B: Body<Data = Bytes>>(
         return keys::answer(shared, parts, key, body).await;
     }
     if let Some(rest) = below(path, b"/v2/members") {
-        return members::answer(shared, parts, rest, body).await;
+        return Box::pin(members::answer(shared, parts, rest, body)).await;
     }
     let method = &parts.method;
     let query = parts.uri.query().unwrap_or_default();
@@ -161,12 +166,12 @@ async fn route<M: Member, B: Body<Data = Bytes>>(
         b"/v2/stats/store" => stats::store(shared, method),
         b"/v2/auth/enable" => small::auth_enabled(shared, method),
         b"/version" => small::version(shared, method),
-        b"/health" => health::health(shared, method).await,
+        b"/health" => Box::pin(health::health(shared, method)).await,
         b"/livez" => health::checks(method, query, &shared.member.liveness()),
         b"/readyz" => health::checks(method, query, &shared.member.readiness()),
         b"/metrics" => small::metrics(shared),
         b"/debug/vars" => small::vars(shared),
-        b"/config/local/log" => small::log_level(shared, method, body).await,
+        b"/config/local/log" => Box::pin(small::log_level(shared, method, body)).await,
         _ => reply::not_found(),
     }
 }

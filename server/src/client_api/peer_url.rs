@@ -24,7 +24,7 @@ fn check(url: &str) -> Result<String, String> {
         return Err(unparsable("net/url: invalid control character in URL"));
     }
     let wrong_scheme = || format!("URL scheme must be http, https, unix, or unixs: {url}");
-    let (scheme, rest) = split_scheme(url).map_err(|why| unparsable(why))?;
+    let (scheme, rest) = split_scheme(url).map_err(unparsable)?;
     if let Some(bad) = bad_escape(rest) {
         return Err(unparsable(&format!("invalid URL escape {bad:?}")));
     }
@@ -57,8 +57,8 @@ fn split_scheme(url: &str) -> Result<(&str, &str), &'static str> {
     let begins_as_scheme = url.starts_with(|char: char| char.is_ascii_alphabetic());
     match end {
         Some(0) if url.starts_with(':') => Err("missing protocol scheme"),
-        Some(end) if begins_as_scheme && url[end..].starts_with(':') => {
-            Ok((&url[..end], &url[end + 1..]))
+        Some(end) if begins_as_scheme && url.as_bytes().get(end) == Some(&b':') => {
+            Ok(url.split_once(':').unwrap_or((url, "")))
         }
         _ => {
             let segment = url.split('/').next().unwrap_or_default();
@@ -80,13 +80,10 @@ fn port_of(host: &str) -> Option<&str> {
 
 /// The first `%` without two hex digits, with what follows it, at most three characters.
 fn bad_escape(text: &str) -> Option<String> {
-    for (at, _) in text.match_indices('%') {
-        let digits = text[at + 1..].bytes().take(2).filter(u8::is_ascii_hexdigit).count();
-        if digits < 2 {
-            return Some(text[at..].chars().take(3).collect());
-        }
-    }
-    None
+    text.split('%').skip(1).find_map(|after| {
+        let digits = after.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+        (digits < 2).then(|| "%".chars().chain(after.chars().take(2)).collect())
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! A body that came in one piece, as small forms do, is neither copied nor timed.
 
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,34 +65,40 @@ impl Default for BodyReader {
 
 impl BodyReader {
     /// Reads all of `body`, at most `max` bytes.
-    pub(super) async fn read<B: Body<Data = Bytes>>(
+    pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
         &self,
-        body: B,
+        mut body: B,
         max: usize,
     ) -> Result<Bytes, BodyError> {
-        match timeout(DEADLINE, self.read_untimed(body, max)).await {
+        // Most bodies came with their heads, in one piece.
+        let first = match poll_fn(|context| Poll::Ready(poll_piece(&mut body, context))).await {
+            Poll::Ready(piece) => piece?,
+            Poll::Pending => Some(Bytes::new()),
+        };
+        let Some(first) = first else { return Ok(Bytes::new()) };
+        if first.len() <= max && body.is_end_stream() {
+            return Ok(first);
+        }
+        // The rest needs space that a connection should not hold when it has no such body.
+        match Box::pin(timeout(DEADLINE, self.read_rest(first, body, max))).await {
             Ok(read) => read,
             Err(_) => Err(BodyError::TooSlow),
         }
     }
 
-    async fn read_untimed<B: Body<Data = Bytes>>(
+    async fn read_rest<B: Body<Data = Bytes> + Unpin>(
         &self,
-        body: B,
+        first: Bytes,
+        mut body: B,
         max: usize,
     ) -> Result<Bytes, BodyError> {
-        let mut body = pin!(body);
-        let Some(first) = piece(body.as_mut()).await? else { return Ok(Bytes::new()) };
         if first.len() > max {
             return too_large(body).await;
         }
-        if body.is_end_stream() {
-            return Ok(first);
-        }
-        let mut all = Vec::with_capacity(first.len().max(expected(&*body, max)));
+        let mut all = Vec::with_capacity(first.len().max(expected(&body, max)));
         all.extend_from_slice(&first);
         let mut permit = None;
-        while let Some(more) = piece(body.as_mut()).await? {
+        while let Some(more) = piece(&mut body).await? {
             if all.len() + more.len() > max {
                 drop((all, permit));
                 return too_large(body).await;
@@ -111,9 +119,9 @@ fn expected(body: &impl Body, max: usize) -> usize {
     announced.unwrap_or(0).min(LARGE).min(max)
 }
 
-async fn too_large<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, BodyError> {
+async fn too_large<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Bytes, BodyError> {
     let mut dropped = 0;
-    while let Some(more) = piece(body.as_mut()).await? {
+    while let Some(more) = piece(&mut body).await? {
         dropped += more.len();
         if dropped > DRAIN_MAX {
             break;
@@ -122,15 +130,22 @@ async fn too_large<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes
     Err(BodyError::TooLarge)
 }
 
-async fn piece<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Option<Bytes>, BodyError> {
+async fn piece<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Result<Option<Bytes>, BodyError> {
+    poll_fn(|context| poll_piece(body, context)).await
+}
+
+fn poll_piece<B: Body<Data = Bytes> + Unpin>(
+    body: &mut B,
+    context: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, BodyError>> {
     loop {
-        match std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
-            None => return Ok(None),
-            Some(Err(_)) => return Err(BodyError::Broken),
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            None => return Poll::Ready(Ok(None)),
+            Some(Err(_)) => return Poll::Ready(Err(BodyError::Broken)),
             Some(Ok(frame)) => {
                 // Trailers mean nothing here.
                 if let Ok(data) = Frame::into_data(frame) {
-                    return Ok(Some(data));
+                    return Poll::Ready(Ok(Some(data)));
                 }
             }
         }

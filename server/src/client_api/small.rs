@@ -98,7 +98,7 @@ pub(super) fn vars<M: Member>(shared: &Shared<M>) -> Reply {
 }
 
 /// `/config/local/log`: how much is logged, from now on.
-pub(super) async fn log_level<M: Member, B: Body<Data = Bytes>>(
+pub(super) async fn log_level<M: Member, B: Body<Data = Bytes> + Unpin>(
     shared: &Shared<M>,
     method: &Method,
     body: B,

@@ -149,3 +149,34 @@ impl Disk for Scripted {
         Ok(())
     }
 }
+
+/// A small generator: the sequence is the seed's alone.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn one_in(&mut self, odds: u64) -> bool {
+        self.below(odds) == 0
+    }
+}
+
+/// A new seed each run, or the one in `QUORATE_SEED`; printed, so that a failure can be repeated.
+pub fn seed() -> u64 {
+    let given = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed = given.unwrap_or_else(|| now.map_or(1, |now| now.as_nanos() as u64));
+    println!("QUORATE_SEED={seed}");
+    seed
+}

@@ -140,7 +140,9 @@ mod tests {
         assert_eq!(bytes.len(), 32);
         assert_eq!(&bytes[..4], 7u32.to_le_bytes());
         assert_eq!(&bytes[8..24], [2, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 2, 0, 0, 0]);
-        assert_eq!(&bytes[4..8], 0x92ce_7dacu32.to_le_bytes());
+        let covered = [&9u64.to_le_bytes()[..], &5000u64.to_le_bytes(), &bytes[..4], &bytes[8..31]];
+        assert_eq!(&bytes[4..8], crc32c::crc32c(&covered.concat()).to_le_bytes());
+        assert_eq!(bytes[4..8], [36, 116, 54, 91], "fixed for ever");
     }
 
     #[test]

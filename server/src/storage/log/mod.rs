@@ -266,9 +266,13 @@ impl Log {
 impl Handle {
     fn close(&self) {
         self.shared.close();
+        let current = std::thread::current().id();
         for thread in self.threads.lock().drain(..) {
-            // A panic in it was already turned into a fatal error.
-            let _ = thread.join();
+            // A callback may drop the last handle on the writer's own thread.
+            if thread.thread().id() != current {
+                // A panic in it was already turned into a fatal error.
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -90,7 +90,7 @@ impl Segment {
         };
         let salt = fresh_salt(plan.sequence);
         write_fully(&header(plan, salt), 0, |bytes, offset| disk.fill_at(&file, bytes, offset))?;
-        file.sync_all()?;
+        disk.sync_data(&file)?;
         let path = dir.join(file_name(plan.sequence));
         std::fs::rename(partial, &path)?;
         sync_dir(dir)?;
@@ -165,7 +165,7 @@ fn fill(file: &File, size: u64, disk: &dyn Disk) -> io::Result<()> {
         write_fully(zeros, offset, |bytes, offset| disk.fill_at(file, bytes, offset))?;
         offset += zeros.len() as u64;
         if offset.is_multiple_of(FILL_SYNC_BYTES) {
-            rustix::fs::fdatasync(file)?;
+            disk.sync_data(file)?;
         }
     }
     Ok(())

@@ -262,7 +262,7 @@ impl Writer {
                     self.asked = false;
                     return Ok(segment);
                 }
-                Err(RecvTimeoutError::Timeout) if !self.shared.is_closing() => {}
+                Err(RecvTimeoutError::Timeout) if !self.shared.is_closing() => self.exhausted(),
                 Err(_) => return Err(Stop::Closed),
             }
         }
@@ -275,11 +275,16 @@ impl Writer {
         }
         let reserve = RESERVE_BYTES.min(self.segment.size / 8);
         if self.asked && self.segment.size - self.position < reserve && self.ready.is_empty() {
-            self.shared.set_space(|space| match space {
-                Space::Ample => Space::Ample,
-                Space::Full | Space::Exhausted => Space::Exhausted,
-            });
+            self.exhausted();
         }
+    }
+
+    /// There is hardly any room left in the last segment. Only news if no other can be made.
+    fn exhausted(&self) {
+        self.shared.set_space(|space| match space {
+            Space::Ample => Space::Ample,
+            Space::Full | Space::Exhausted => Space::Exhausted,
+        });
     }
 
     fn ask(&mut self) {
