@@ -21,8 +21,9 @@ use crate::config::Config;
 use crate::duties;
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
-use crate::peer_api::link::Acceptor;
-use crate::peer_api::links::{Links, Own};
+use crate::peer_api::link::{Local, PeerEndpoint};
+use crate::peer_api::links::Links;
+use crate::peer_api::messages::Kind;
 use crate::raft::apply::StateMachine;
 use crate::raft::figures::Figures;
 use crate::raft::handover;
@@ -40,12 +41,15 @@ use crate::raft::{LogStore, PeerNode, Raft};
 use crate::replica::Replica;
 use crate::storage::log::{Log, Space};
 use gate::MemberGate;
+pub use gate::Refusals;
 
 /// A write is given up after this and two election timeouts, as in etcd.
 const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
 /// A follower that does not answer an append for so long is tried anew.
 const APPEND_PATIENCE_MIN: Duration = Duration::from_secs(2);
 
+/// How long a peer may take to answer a knock.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a member looks whether the log has removed it.
 const REMOVAL_CHECK: Duration = Duration::from_millis(200);
 
@@ -71,7 +75,7 @@ pub struct Ingredients {
     /// What it was told.
     pub config: Config,
     /// Who it is.
-    pub own: Own,
+    pub own: Local,
     /// The incarnations its cluster was formed with, if it took part in the forming.
     pub formed_with: BTreeMap<MemberId, Incarnation>,
     /// Its log.
@@ -100,7 +104,7 @@ pub enum NodeError {
 pub struct Node(Arc<Inner>);
 
 struct Inner {
-    own: Own,
+    own: Local,
     config: Config,
     formed_with: BTreeMap<MemberId, Incarnation>,
     raft: Raft,
@@ -111,14 +115,13 @@ struct Inner {
     proposals: Proposals,
     reads: Reads,
     membership: Arc<Membership>,
-    acceptor: Arc<Acceptor>,
+    endpoint: Arc<PeerEndpoint>,
     metrics: Arc<Metrics>,
     logging: LogHandle,
-    waiters: Arc<Waiters>,
     started_at: Stamp,
     stop: watch::Sender<Option<StopReason>>,
     /// The link observer's word that a peer refused this member for good.
-    refusals: Arc<gate::Refusals>,
+    refusals: Arc<Refusals>,
     duties: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -133,7 +136,7 @@ impl Node {
         let started_at = clock.now();
         let replica = Arc::new(Replica::new(Arc::clone(&clock)));
         let waiters = Arc::new(Waiters::default());
-        let refusals = Arc::new(gate::Refusals::new(Arc::clone(&metrics)));
+        let refusals = Arc::new(Refusals::new(Arc::clone(&metrics)));
         let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
         let takeover = Arc::new(Takeover::new(own.member, Arc::clone(&links)));
         let library = settings(own.cluster, config.heartbeat_interval, config.election_timeout)
@@ -150,7 +153,7 @@ impl Node {
         let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
             .await
             .map_err(|error| NodeError::Raft(error.to_string()))?;
-        let leadership = Leadership::follow(&raft, own.member.0);
+        let leadership = Leadership::follow(&raft, own.member.0, config.election_timeout * 2);
         takeover.attach(raft.clone(), leadership.clone());
         let timeout = request_timeout(config.election_timeout);
         let proposals = Proposals::start(Parts {
@@ -188,12 +191,14 @@ impl Node {
         let server = Arc::new(PeerServer {
             raft: raft.clone(),
             takeover,
+            leadership: leadership.clone(),
             proposals: proposals.clone(),
             membership: Arc::clone(&membership),
             snapshots: Arc::clone(&snapshots),
+            refusals: Arc::clone(&refusals),
         });
         let member_gate = MemberGate::new(own, Arc::clone(&replica), formed_with.clone());
-        let acceptor = Arc::new(Acceptor::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
+        let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
         let node = Self(Arc::new(Inner {
             own,
             config,
@@ -206,10 +211,9 @@ impl Node {
             proposals,
             reads,
             membership,
-            acceptor,
+            endpoint,
             metrics,
             logging,
-            waiters,
             started_at,
             stop: watch::Sender::new(None),
             refusals,
@@ -293,6 +297,7 @@ impl Node {
         for duty in self.0.duties.lock().drain(..) {
             duty.abort();
         }
+        self.0.endpoint.stop();
         if let Err(error) = self.0.raft.shutdown().await {
             tracing::warn!(%error, "replication did not stop cleanly");
         }
@@ -310,7 +315,7 @@ impl Node {
 
     /// Who this member is.
     #[must_use]
-    pub fn own(&self) -> Own {
+    pub fn own(&self) -> Local {
         self.0.own
     }
 
@@ -330,6 +335,15 @@ impl Node {
         if self.may_serve() {
             self.0.links.retain(|member| members.iter().any(|(known, _)| *known == member));
         }
+    }
+
+    /// Asks each peer something small, so that the links try to connect and a refusal is noticed.
+    pub(crate) async fn knock(&self) {
+        let others = self.0.replica.view(|machine, _| machine.members().iter().map(|m| m.id).collect::<Vec<_>>());
+        let asked = others.into_iter().filter(|id| *id != self.0.own.member).map(|id| {
+            self.0.links.call(id, Kind::ReadIndex, bytes::Bytes::new(), KNOCK_TIMEOUT)
+        });
+        futures_util::future::join_all(asked).await;
     }
 
     /// Returns once the log failed, and why.

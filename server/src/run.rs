@@ -22,7 +22,7 @@ use crate::logging::LogHandle;
 use crate::metrics::Metrics;
 use crate::node::{Ingredients, Node, NodeError, StopReason, request_timeout};
 use crate::peer_api::http::PeerHttp;
-use crate::peer_api::links::Own;
+use crate::peer_api::link::Local;
 use crate::raft::snapshots::Snapshots;
 use crate::storage::data_dir::{DataDir, Identity};
 use crate::storage::log::{Log, LogOptions};
@@ -143,7 +143,7 @@ fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Pla
 }
 
 /// Who this member is: as the disk says, or as it was just decided, which is written down before anything else.
-fn identify(data_dir: &mut DataDir, plan: &Plan, started: &Started) -> Result<Own, RunError> {
+fn identify(data_dir: &mut DataDir, plan: &Plan, started: &Started) -> Result<Local, RunError> {
     let identity = match (data_dir.identity(), started) {
         (Some(identity), _) => identity,
         (None, Started::Forms { cluster, .. }) => new_identity(*cluster, plan.own.id, plan.incarnation),
@@ -153,7 +153,7 @@ fn identify(data_dir: &mut DataDir, plan: &Plan, started: &Started) -> Result<Ow
     if data_dir.identity().is_none() {
         data_dir.identify(identity)?;
     }
-    Ok(Own {
+    Ok(Local {
         cluster: ClusterId(identity.cluster),
         member: MemberId(identity.member),
         incarnation: identity.incarnation,
@@ -164,7 +164,7 @@ fn new_identity(cluster: ClusterId, member: MemberId, incarnation: Incarnation) 
     Identity { cluster: cluster.0, member: member.0, incarnation: incarnation.0, has_log: false }
 }
 
-fn open_storage(config: &Config, data_dir: &mut DataDir, own: Own) -> Result<(Log, Arc<Snapshots>), RunError> {
+fn open_storage(config: &Config, data_dir: &mut DataDir, own: Local) -> Result<(Log, Arc<Snapshots>), RunError> {
     let is_new = data_dir.identity().is_none_or(|identity| !identity.has_log);
     let options = LogOptions { create: is_new, ..LogOptions::new(own.cluster.0) };
     let log = Log::open(data_dir.log_dir(), options)?;

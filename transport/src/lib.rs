@@ -18,3 +18,4 @@ mod served_body;
 mod serving;
 pub mod stream;
 mod tracked_io;
+pub mod upgrade;

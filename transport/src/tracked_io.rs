@@ -20,7 +20,7 @@ use crate::stream::{FarEnd, Stream};
 pub(crate) struct TrackedIo {
     pub(crate) stream: Stream,
     pub(crate) registration: Registration,
-    put_back: Bytes,
+    pub(crate) put_back: Bytes,
 }
 
 impl TrackedIo {

@@ -9,29 +9,29 @@ use quorate_core::bootstrap::Incarnation;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
-use crate::peer_api::link::{Gate, Hello, LinkObserver, Refusal, RefusalCode};
-use crate::peer_api::links::Own;
+use crate::peer_api::link::{Class, Gate, Hello, LinkObserver, Refusal, RefusalCode};
+use crate::peer_api::link::Local;
 use crate::replica::Replica;
 
 /// Lets in members of this cluster, in the incarnation they are known to live in.
 pub(super) struct MemberGate {
-    own: Own,
+    own: Local,
     replica: Arc<Replica>,
     formed_with: BTreeMap<MemberId, Incarnation>,
 }
 
 impl MemberGate {
-    pub(super) fn new(own: Own, replica: Arc<Replica>, formed_with: BTreeMap<MemberId, Incarnation>) -> Self {
+    pub(super) fn new(own: Local, replica: Arc<Replica>, formed_with: BTreeMap<MemberId, Incarnation>) -> Self {
         Self { own, replica, formed_with }
     }
 
     fn admit_member(&self, hello: &Hello) -> Result<(), Refusal> {
-        let sender = hello.sender;
+        let sender = hello.from;
         self.replica.view(|machine, _| {
             let members = machine.members();
             if members.was_removed(sender) {
                 let text = format!("member {sender} has been permanently removed from cluster {}", self.own.cluster);
-                return Err(Refusal::new(RefusalCode::Removed, text));
+                return Err(Refusal::new(RefusalCode::RemovedMember, text));
             }
             let lives_in = match members.member(sender) {
                 Some(member) => member.incarnation,
@@ -39,7 +39,7 @@ impl MemberGate {
                 None if members.is_empty() || members.member(self.own.member).is_none() => None,
                 None => {
                     let text = format!("{sender} is no member of cluster {} as far as this member knows", self.own.cluster);
-                    return Err(Refusal::new(RefusalCode::Unknown, text));
+                    return Err(Refusal::new(RefusalCode::UnknownMember, text));
                 }
             };
             let lives_in = lives_in.or_else(|| self.formed_with.get(&sender).map(|incarnation| incarnation.0));
@@ -48,7 +48,7 @@ impl MemberGate {
                     "member {sender} comes with another data directory than the one it lived in: its disk was lost or \
                      replaced. Remove member {sender} and add it again with an empty data directory"
                 );
-                return Err(Refusal::new(RefusalCode::Incarnation, text));
+                return Err(Refusal::new(RefusalCode::WrongIncarnation, text));
             }
             Ok(())
         })
@@ -62,21 +62,21 @@ impl Gate for MemberGate {
                 "the caller is of cluster {}, this member of cluster {}. Check the caller's peer URLs",
                 hello.cluster, self.own.cluster
             );
-            return Err(Refusal::new(RefusalCode::Cluster, text));
+            return Err(Refusal::new(RefusalCode::OtherCluster, text));
         }
-        if hello.target != self.own.member {
+        if hello.to != self.own.member {
             let text = format!(
                 "the caller looks for member {}, this is member {}. Check the peer URLs of {}",
-                hello.target, self.own.member, hello.target
+                hello.to, self.own.member, hello.to
             );
-            return Err(Refusal::new(RefusalCode::Target, text));
+            return Err(Refusal::new(RefusalCode::WrongTarget, text));
         }
         self.admit_member(hello)
     }
 }
 
 /// Watches the links: counts for the metrics, and notes a refusal that is for good.
-pub(super) struct Refusals {
+pub struct Refusals {
     metrics: Arc<Metrics>,
     for_good: watch::Sender<Option<Refusal>>,
 }
@@ -86,6 +86,12 @@ impl Refusals {
         Self { metrics, for_good: watch::Sender::new(None) }
     }
 
+    /// The leader says that it has removed this member; its log will not say so any more.
+    pub(crate) fn removed_by_leader(&self) {
+        let text = "the leader says that this member was removed";
+        self.for_good.send_replace(Some(Refusal::new(RefusalCode::RemovedMember, text)));
+    }
+
     /// A receiver of the refusal that is for good.
     pub(super) fn watch(&self) -> watch::Receiver<Option<Refusal>> {
         self.for_good.subscribe()
@@ -93,25 +99,25 @@ impl Refusals {
 }
 
 impl LinkObserver for Refusals {
-    fn sent(&self, peer: MemberId, bytes: usize) {
+    fn sent(&self, peer: MemberId, _class: Class, bytes: usize) {
         self.metrics.peer_sent(peer, bytes);
     }
 
-    fn received(&self, peer: MemberId, bytes: usize) {
+    fn received(&self, peer: MemberId, _class: Class, bytes: usize) {
         self.metrics.peer_received(peer, bytes);
     }
 
-    fn failed(&self, peer: MemberId) {
+    fn failed(&self, peer: MemberId, _class: Class, _calls: usize) {
         self.metrics.peer_failed(peer);
     }
 
-    fn round_trip(&self, peer: MemberId, took: Duration) {
+    fn round_trip(&self, peer: MemberId, _class: Class, took: Duration) {
         self.metrics.peer_round_trip(peer, took);
     }
 
     fn refused(&self, peer: MemberId, refusal: &Refusal) {
         tracing::warn!(%peer, code = ?refusal.code, "a peer refused this member: {refusal}");
-        if refusal.code == RefusalCode::Removed {
+        if refusal.code == RefusalCode::RemovedMember {
             self.for_good.send_replace(Some(refusal.clone()));
         }
     }

@@ -9,7 +9,7 @@ use quorate_core::{ClusterId, Member, MemberId};
 use super::Node;
 use crate::client_api::version_body;
 use crate::peer_api::http::Peer;
-use crate::peer_api::link::Acceptor;
+use crate::peer_api::link::PeerEndpoint;
 
 impl Peer for Node {
     fn member(&self) -> MemberId {
@@ -40,7 +40,7 @@ impl Peer for Node {
         self.0.replica.view(|machine, _| version_body(machine.members().cluster_version()))
     }
 
-    fn links(&self) -> Arc<Acceptor> {
-        Arc::clone(&self.0.acceptor)
+    fn links(&self) -> Arc<PeerEndpoint> {
+        Arc::clone(&self.0.endpoint)
     }
 }

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The path.
 pub const PATH: &str = "/quorate/formation";
-/// The version of the protocol between peers. Members of different versions form no cluster.
-pub const PROTOCOL: u32 = 1;
+pub use super::link::PROTOCOL;
 
 /// The body of the answer. IDs and hashes are in hex, as everywhere.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

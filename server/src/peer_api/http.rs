@@ -41,7 +41,7 @@ pub trait Peer: Send + Sync + 'static {
     /// The body of `/version`.
     fn version(&self) -> Bytes;
     /// Who is let in, and who serves them.
-    fn links(&self) -> Arc<link::Acceptor>;
+    fn links(&self) -> Arc<link::PeerEndpoint>;
 }
 
 /// Answers on the peer port.
@@ -111,8 +111,8 @@ impl<P: Peer> PeerHttp<P> {
         let is_get = request.method() == Method::GET;
         match request.uri().path() {
             formation::PATH if is_get => json(StatusCode::OK, &self.announcement()),
-            link::PATH if is_get => match self.peer.get() {
-                Some(peer) => peer.links().upgrade(request),
+            link::PEER_PATH if is_get => match self.peer.get() {
+                Some(peer) => peer.links().answer(request).map(Full::new),
                 None => starting(),
             },
             "/members" if is_get => self.members(),
@@ -121,7 +121,7 @@ impl<P: Peer> PeerHttp<P> {
                 None => starting(),
             },
             "/raft/probing" if is_get => body(StatusCode::OK, TEXT, Bytes::new()),
-            formation::PATH | link::PATH | "/members" | "/version" | "/raft/probing" => {
+            formation::PATH | link::PEER_PATH | "/members" | "/version" | "/raft/probing" => {
                 let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
                 response

@@ -7,32 +7,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use quorate_core::{ClusterId, MemberId};
+use quorate_core::MemberId;
 use quorate_transport::endpoint::{Address, Endpoint};
+use quorate_transport::http_client::{Connector, PlainConnector};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
-use super::formation::PROTOCOL;
-use super::link::{Class, Hello, LinkError, LinkObserver, PeerLink, Target};
+use super::link::{Class, LinkError, LinkLimits, LinkObserver, Local, PeerLink, Target};
 use super::messages::Kind;
 
 /// How long a port may take to accept or refuse a connection before that says nothing.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Who this member is, towards its peers.
-#[derive(Clone, Copy, Debug)]
-pub struct Own {
-    /// The member.
-    pub member: MemberId,
-    /// Its cluster.
-    pub cluster: ClusterId,
-    /// The incarnation of its data directory.
-    pub incarnation: u64,
-}
-
 /// See the module.
 pub struct Links {
-    own: Own,
+    own: Local,
     observer: Arc<dyn LinkObserver>,
     peers: RwLock<BTreeMap<MemberId, Arc<Peer>>>,
 }
@@ -69,7 +58,7 @@ pub enum Reachability {
 impl Links {
     /// No links yet.
     #[must_use]
-    pub fn new(own: Own, observer: Arc<dyn LinkObserver>) -> Self {
+    pub fn new(own: Local, observer: Arc<dyn LinkObserver>) -> Self {
         Self { own, observer, peers: RwLock::default() }
     }
 
@@ -96,17 +85,11 @@ impl Links {
 
     fn connect(&self, member: MemberId, urls: &[String]) -> Peer {
         let (sender, receiver) = watch::channel(urls.to_vec());
+        let connector: Arc<dyn Connector> = Arc::new(PlainConnector);
         let link = |class| {
-            let hello = Hello {
-                protocol: PROTOCOL,
-                cluster: self.own.cluster,
-                sender: self.own.member,
-                incarnation: self.own.incarnation,
-                target: member,
-                class,
-            };
             let target = Target { member, urls: receiver.clone() };
-            PeerLink::new(target, hello, Arc::clone(&self.observer))
+            let limits = LinkLimits::of(class);
+            PeerLink::new(target, self.own, class, limits, Arc::clone(&connector), Arc::clone(&self.observer))
         };
         Peer {
             urls: sender,
@@ -131,13 +114,16 @@ impl Links {
                 Class::Log => &peer.log,
                 Class::Snapshot => &peer.snapshot,
             };
-            link.submit(kind as u8, body, timeout)
+            link.submit(kind as u8, body)
         });
         async move {
-            match answer {
-                Some(answer) => answer.await.map_err(SubmitError::from),
-                None => Err(SubmitError::NotSent(format!("this member knows no way to member {member}"))),
-            }
+            let answer = match answer {
+                Some(Ok(answer)) => answer,
+                Some(Err(error)) => return Err(SubmitError::from(error)),
+                None => return Err(SubmitError::NotSent(format!("this member knows no way to member {member}"))),
+            };
+            let answer = tokio::time::timeout(timeout, answer).await.unwrap_or(Err(LinkError::TimedOut));
+            answer.map_err(SubmitError::from)
         }
     }
 
@@ -174,7 +160,13 @@ impl Links {
 
 impl From<LinkError> for SubmitError {
     fn from(error: LinkError) -> Self {
-        if error.was_not_sent() { Self::NotSent(error.to_string()) } else { Self::Unknown(error.to_string()) }
+        let text = error.to_string();
+        match error {
+            LinkError::Unreachable | LinkError::Refused(_) | LinkError::Overloaded | LinkError::TooLarge { .. } => {
+                Self::NotSent(text)
+            }
+            LinkError::TimedOut | LinkError::Closed | LinkError::Failed(_) => Self::Unknown(text),
+        }
     }
 }
 

@@ -9,14 +9,17 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
+use openraft::raft::AppendEntriesResponse;
 use prost::Message as _;
 use quorate_core::Batch;
 
+use super::leadership::Leadership;
 use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
-use crate::peer_api::link::{Class, Frame, FrameWriter, Inbound, PeerService};
+use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
+use crate::node::Refusals;
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -30,12 +33,16 @@ pub struct PeerServer {
     pub raft: Raft,
     /// Looks for the end of the leader's process.
     pub takeover: Arc<Takeover>,
+    /// Who leads.
+    pub leadership: Leadership,
     /// Takes forwarded operations.
     pub proposals: Proposals,
     /// Takes membership changes.
     pub membership: Arc<Membership>,
     /// Receives snapshots.
     pub snapshots: Arc<super::snapshots::Snapshots>,
+    /// Notes that this member was removed.
+    pub refusals: Arc<Refusals>,
 }
 
 /// A reply's body, or why there is none.
@@ -44,8 +51,8 @@ type Reply = Result<Bytes, String>;
 impl PeerService for PeerServer {
     fn serve(self: Arc<Self>, inbound: Inbound) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let peer = inbound.hello.sender;
-            match inbound.class {
+            let peer = inbound.hello.from;
+            match inbound.hello.class {
                 Class::Log => self.serve_log(inbound).await,
                 Class::Snapshot => snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await,
                 Class::Heartbeat => {
@@ -66,11 +73,11 @@ impl PeerServer {
             let room = appends.len() < APPENDS_AT_ONCE && forwards.len() < SERVED_AT_ONCE;
             tokio::select! {
                 biased;
-                Some((id, reply)) = appends.next(), if !appends.is_empty() => answer(&replies, id, reply).await,
-                Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply).await,
+                Some((id, reply)) = appends.next(), if !appends.is_empty() => answer(&replies, id, reply),
+                Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if room => match frame {
-                    Some(Frame { kind, id, body }) if kind == Kind::Append as u8 => {
-                        let mut append = Box::pin(append(self.raft.clone(), id, body));
+                    Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
+                        let mut append = Box::pin(append(self.raft.clone(), self.leadership.clone(), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
                             Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
@@ -92,7 +99,7 @@ impl PeerServer {
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some((id, reply)) = under_way.next(), if !under_way.is_empty() => answer(&replies, id, reply).await,
+                Some((id, reply)) = under_way.next(), if !under_way.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if under_way.len() < SERVED_AT_ONCE => match frame {
                     Some(frame) => {
                         let this = Arc::clone(self);
@@ -107,7 +114,7 @@ impl PeerServer {
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), 0, body).await.1,
+            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), self.leadership.clone(), 0, body).await.1,
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -133,6 +140,10 @@ impl PeerServer {
                 let change = messages::Change::decode(body).map_err(text)?;
                 Ok(self.membership.serve(change).await.encode_to_vec().into())
             }
+            Kind::Removed => {
+                self.refusals.removed_by_leader();
+                Ok(Bytes::new())
+            }
             Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotEnd => {
                 Err("snapshots travel on a connection of their own".to_owned())
             }
@@ -155,18 +166,23 @@ impl PeerServer {
     }
 }
 
-async fn append(raft: Raft, id: u64, body: Bytes) -> (u64, Reply) {
+async fn append(raft: Raft, leadership: Leadership, id: u64, body: Bytes) -> (u64, Reply) {
     let reply = async {
         let request = wire::decode_append(body).map_err(text)?;
         let response = raft.append_entries(request).await.map_err(text)?;
+        if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+            leadership.heard();
+        }
         Ok(wire::encode_append_reply(&response).into())
     };
     (id, reply.await)
 }
 
-async fn answer(replies: &FrameWriter, id: u64, reply: Reply) {
-    // An error means that the connection is gone; reading from it ends, too.
-    let _ = replies.reply(id, reply).await;
+/// Why a call has no answer, as the peer's log will show it; programs go by the call's absence of one.
+const REPLY_ERROR: u16 = 1;
+
+fn answer(replies: &FrameWriter, id: u64, reply: Reply) {
+    replies.reply(id, reply.map_err(|text| ReplyError { code: REPLY_ERROR, text }));
 }
 
 fn text(error: impl ToString) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openraft::ServerState;
+use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
 use quorate_core::Stamp;
@@ -50,18 +50,41 @@ pub struct History {
 pub struct Leadership {
     views: watch::Receiver<View>,
     history: Arc<Mutex<History>>,
+    pulse: Arc<Pulse>,
+}
+
+/// When this member last heard from its leader.
+struct Pulse(Mutex<Instant>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+}
+
+impl Pulse {
+    fn age(&self) -> Duration {
+        self.0.lock().elapsed()
+    }
 }
 
 impl Leadership {
     /// Follows `raft`'s metrics until it shuts down.
-    pub fn follow(raft: &Raft, own: u64) -> Self {
+    ///
+    /// A leader counts as lost when it was silent for `patience`: towards its followers, or as a leader itself when no quorum
+    /// acknowledges it any more. No write could succeed then, so it is honest to say that there is no leader.
+    pub fn follow(raft: &Raft, own: u64, patience: Duration) -> Self {
         let (sender, views) = watch::channel(View::default());
         let history = Arc::new(Mutex::new(History { leaderless_since: Some(Instant::now()), ..History::default() }));
         let mut metrics = raft.server_metrics();
+        let data = raft.data_metrics();
         let kept = Arc::clone(&history);
+        let pulse = Arc::new(Pulse::default());
+        let heard = Arc::clone(&pulse);
         tokio::spawn(async move {
+            let mut elected = Instant::now();
             loop {
-                let view = {
+                let mut view = {
                     let now = metrics.borrow_watched();
                     let role = match now.state {
                         ServerState::Leader => Role::Leader,
@@ -73,14 +96,33 @@ impl Leadership {
                     let voted_for = (term > 0).then_some(now.vote.leader_id.voted_for);
                     View { term, leader: now.current_leader, role, voted_for }
                 };
+                if view.term != sender.borrow().term {
+                    elected = Instant::now();
+                }
+                let is_alone = metrics.borrow_watched().membership_config.voter_ids().count() <= 1;
+                let silence = match view.role {
+                    Role::Leader if is_alone => Duration::ZERO,
+                    Role::Leader => data.borrow_watched().last_quorum_acked.as_ref().map_or(elected.elapsed(), |at| at.elapsed()),
+                    _ => heard.age(),
+                };
+                if silence >= patience && view.leader.is_some() {
+                    // The library keeps naming the old leader, and a leader without a quorum keeps naming itself.
+                    view = View { leader: None, role: if view.role == Role::Leader { Role::Candidate } else { view.role }, ..view };
+                }
                 record(&kept, *sender.borrow(), view, own);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
-                if metrics.changed().await.is_err() {
-                    return;
+                tokio::select! {
+                    changed = metrics.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(patience / 4) => {}
                 }
             }
         });
-        Self { views, history }
+        Self { views, history, pulse }
+    }
+
+    /// The leader was heard: it sent entries or a heartbeat.
+    pub fn heard(&self) {
+        *self.pulse.0.lock() = Instant::now();
     }
 
     /// The present view.

@@ -17,7 +17,7 @@ use super::network::{bad_reply, rpc_error};
 use super::snapshots::{Snapshots, StoredSnapshot, blocking, loaded};
 use super::types::{SnapshotOf, TypeConfig, VoteOf};
 use super::{Raft, wire};
-use crate::peer_api::link::{Frame, FrameReader, FrameWriter, Inbound};
+use crate::peer_api::link::{FrameReader, FrameWriter, Inbound, ReplyError, Request};
 use crate::peer_api::links::Links;
 use crate::peer_api::messages::{Kind, SnapshotBegin, SnapshotEnd};
 use crate::storage::snapshot::{SnapshotReader, SnapshotReceiver};
@@ -99,9 +99,7 @@ pub(super) async fn receive(raft: &Raft, snapshots: &Snapshots, inbound: Inbound
     while let Some(frame) = frames.next().await {
         if Kind::from_byte(frame.kind) != Some(Kind::SnapshotBegin) {
             let text = "a snapshot begins with its beginning".to_owned();
-            if replies.reply(frame.id, Err(text)).await.is_err() {
-                return;
-            }
+            replies.reply(frame.id, Err(ReplyError { code: 1, text }));
             continue;
         }
         if let Err(error) = receive_one(raft, snapshots, &mut frames, &replies, frame).await {
@@ -117,15 +115,15 @@ async fn receive_one(
     snapshots: &Snapshots,
     frames: &mut FrameReader,
     replies: &FrameWriter,
-    begin: Frame,
+    begin: Request,
 ) -> io::Result<()> {
     let message = SnapshotBegin::decode(begin.body).map_err(io::Error::other)?;
     let vote = wire::vote(message.vote).map_err(io::Error::other)?;
     tracing::info!(bytes = message.bytes, "receiving a snapshot from the leader");
     let mut receiver = snapshots.receive()?;
-    confirm(replies, begin.id, Bytes::new()).await?;
+    replies.reply(begin.id, Ok(Bytes::new()));
     let mut received = 0;
-    while let Some(Frame { kind, id, body }) = frames.next().await {
+    while let Some(Request { kind, id, body }) = frames.next().await {
         match Kind::from_byte(kind) {
             Some(Kind::SnapshotChunk) => {
                 received += body.len() as u64;
@@ -133,14 +131,15 @@ async fn receive_one(
                     return Err(io::Error::other("the leader sent more bytes than it announced"));
                 }
                 receiver = store(receiver, body).await?;
-                confirm(replies, id, Bytes::new()).await?;
+                replies.reply(id, Ok(Bytes::new()));
             }
             Some(Kind::SnapshotEnd) => {
                 let reader = blocking(move || receiver.finish().map_err(io::Error::other)).await?;
                 let snapshot = loaded(reader)?;
                 let response = raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other)?;
                 let response = openraft::raft::VoteResponse::new(response.vote, None, false);
-                return confirm(replies, id, wire::encode_vote_reply(&response).into()).await;
+                replies.reply(id, Ok(wire::encode_vote_reply(&response).into()));
+                return Ok(());
             }
             _ => return Err(io::Error::other("the leader sent something else in the middle of a snapshot")),
         }
@@ -154,8 +153,4 @@ async fn store(mut receiver: SnapshotReceiver, piece: Bytes) -> io::Result<Snaps
         Ok(receiver)
     })
     .await
-}
-
-async fn confirm(replies: &FrameWriter, id: u64, body: Bytes) -> io::Result<()> {
-    replies.reply(id, Ok(body)).await.map_err(io::Error::other)
 }

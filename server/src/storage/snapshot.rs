@@ -157,8 +157,8 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// As for [`SnapshotDir::create`].
-    pub fn receive(&self) -> Result<writer::SnapshotReceiver, SnapshotError> {
-        writer::SnapshotReceiver::create(self.clone())
+    pub fn receive(&self) -> Result<SnapshotReceiver, SnapshotError> {
+        SnapshotReceiver::create(self.clone())
     }
 
     /// Opens the newest snapshot that is whole and that the log reaches back to: its last entry is

@@ -1,157 +1,324 @@
-//! The bytes of a frame: a 20-byte header, then the body. All numbers are big-endian.
+//! The frames of the peer protocol, version 1. A wire contract: fields are never moved, flags never reused.
 //!
-//! | bytes | what |
-//! |---|---|
-//! | 0..4 | length of the body |
-//! | 4..8 | CRC32C (RFC 3720, appendix B.4) of bytes 8..20 and the body |
-//! | 8 | kind |
-//! | 9 | flags: bit 0 marks a reply, bit 1 a reply that is an error text |
-//! | 10..12 | zero |
-//! | 12..20 | request ID; a reply repeats its request's |
-//!
-//! The length is checked before anything is allocated. Any damage ends the connection: what follows can't be found again.
+//! ```text
+//! u32 body length | u32 crc32c | u8 kind | u8 flags | u16 reserved = 0 | u64 request id | body      (big-endian)
+//! ```
+//! The checksum covers the length, everything after the checksum, and the body. Whatever is wrong with a frame ends
+//! its connection: the place of the next frame is then unknown.
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes before the body.
 pub const HEADER_BYTES: usize = 20;
-/// Largest body: a full append of one-megabyte entries leaves ample room below it.
-pub const BODY_BYTES_MAX: usize = 64 << 20;
+/// The frame answers the request of its ID.
+const REPLY: u8 = 0b0001;
+/// Together with `REPLY`: the answer is an error.
+const ERROR: u8 = 0b0010;
+/// Asks for a pong.
+const PING: u8 = 0b0100;
+/// Answers a ping.
+const PONG: u8 = 0b1000;
+/// Room asked for before each read: large enough for full-speed appends, shared by all the frames that fit.
+const READ_BYTES: usize = 64 * 1024;
+/// Longest text of an error reply; the rest is cut off.
+const ERROR_TEXT_MAX: usize = 4 * 1024;
 
-const REPLY: u8 = 1;
-const ERROR: u8 = 2;
-
-/// A frame.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Frame {
-    /// What the body is.
-    pub kind: u8,
-    /// The request it is, or answers.
-    pub id: u64,
-    /// The body.
-    pub body: Bytes,
+/// What a frame is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FrameType {
+    Request,
+    Reply,
+    ErrorReply,
+    Ping,
+    Pong,
 }
 
-/// What a frame does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Direction {
-    /// It asks.
-    Request,
-    /// It answers.
-    Reply,
-    /// It says why there is no answer.
-    Error,
+impl FrameType {
+    fn flags(self) -> u8 {
+        match self {
+            Self::Request => 0,
+            Self::Reply => REPLY,
+            Self::ErrorReply => REPLY | ERROR,
+            Self::Ping => PING,
+            Self::Pong => PONG,
+        }
+    }
+
+    fn from_flags(flags: u8) -> Option<Self> {
+        [Self::Request, Self::Reply, Self::ErrorReply, Self::Ping, Self::Pong]
+            .into_iter()
+            .find(|known| known.flags() == flags)
+    }
+}
+
+/// One frame.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Frame {
+    pub(crate) frame_type: FrameType,
+    pub(crate) kind: u8,
+    pub(crate) id: u64,
+    pub(crate) body: Bytes,
 }
 
 /// Why bytes are no frame.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FrameError {
-    /// Longer than allowed.
-    #[error("a frame of {0} bytes is longer than the {BODY_BYTES_MAX} allowed")]
-    TooLong(usize),
-    /// The checksum does not fit.
-    #[error("a frame's checksum does not fit its contents")]
-    Checksum,
-    /// A flag or reserved bit that this version does not know.
-    #[error("a frame has flags that this version does not know")]
-    Flags,
+    /// The announced body is larger than this link allows.
+    #[error("a frame announces {length} bytes, and {max} are allowed")]
+    TooLarge {
+        /// Announced.
+        length: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// The checksum is wrong.
+    #[error("a frame's checksum is {found:08x}, and its content gives {computed:08x}")]
+    Corrupt {
+        /// In the frame.
+        found: u32,
+        /// Of the content.
+        computed: u32,
+    },
+    /// The flags mean nothing in this version.
+    #[error("a frame has the unknown flags {flags:#04x} (reserved field {reserved:#06x})")]
+    UnknownFlags {
+        /// The flags.
+        flags: u8,
+        /// The reserved field, which must be 0.
+        reserved: u16,
+    },
+    /// A reply came for a request that was never sent.
+    #[error("a reply has the request ID {id}, which was never sent")]
+    UnknownReply {
+        /// The ID.
+        id: u64,
+    },
+    /// A frame came in the wrong direction.
+    #[error("a frame came in the wrong direction")]
+    WrongDirection,
 }
 
-/// Appends a frame to `out`.
-pub fn encode(direction: Direction, frame: &Frame, out: &mut BytesMut) {
-    let flags = match direction {
-        Direction::Request => 0,
-        Direction::Reply => REPLY,
-        Direction::Error => REPLY | ERROR,
-    };
-    let mut checked = [0; HEADER_BYTES - 8];
-    checked[0] = frame.kind;
-    checked[1] = flags;
-    checked[4..].copy_from_slice(&frame.id.to_be_bytes());
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(&checked), &frame.body);
-    out.reserve(HEADER_BYTES + frame.body.len());
-    // A body too long for the length field is refused by the receiver's bound long before.
-    out.put_u32(u32::try_from(frame.body.len()).unwrap_or(u32::MAX));
-    out.put_u32(checksum);
-    out.put_slice(&checked);
-    out.put_slice(&frame.body);
+/// What a peer's service says instead of a result.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{text} (code {code})")]
+pub struct ReplyError {
+    /// Tells programs what went wrong; the service defines the numbers.
+    pub code: u16,
+    /// Tells people.
+    pub text: String,
 }
 
-/// Takes the first frame off `buffer`, if all of it is there. The body shares the buffer's memory.
-///
-/// # Errors
-/// When the bytes are no frame; nothing more can be read from the connection then.
-pub fn decode(buffer: &mut BytesMut) -> Result<Option<(Direction, Frame)>, FrameError> {
-    let Some(header) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    let mut header: &[u8] = header;
-    let length = header.get_u32() as usize;
-    let checksum = header.get_u32();
-    let checked = header;
-    let (kind, flags, reserved, id) = (header.get_u8(), header.get_u8(), header.get_u16(), header.get_u64());
-    if length > BODY_BYTES_MAX {
-        return Err(FrameError::TooLong(length));
+impl ReplyError {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut cut = self.text.len().min(ERROR_TEXT_MAX);
+        while !self.text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let text = self.text.get(..cut).unwrap_or_default();
+        let mut body = Vec::with_capacity(2 + text.len());
+        body.extend_from_slice(&self.code.to_be_bytes());
+        body.extend_from_slice(text.as_bytes());
+        body.into()
     }
-    let Some(body) = buffer.get(HEADER_BYTES..HEADER_BYTES + length) else { return Ok(None) };
-    if crc32c::crc32c_append(crc32c::crc32c(checked), body) != checksum {
-        return Err(FrameError::Checksum);
+
+    pub(crate) fn decode(body: &[u8]) -> Self {
+        match body.split_first_chunk::<2>() {
+            Some((code, text)) => Self {
+                code: u16::from_be_bytes(*code),
+                text: String::from_utf8_lossy(text).into_owned(),
+            },
+            None => Self { code: 0, text: "an error without a code".to_owned() },
+        }
     }
-    let direction = match flags {
-        0 => Direction::Request,
-        REPLY => Direction::Reply,
-        flags if flags == REPLY | ERROR => Direction::Error,
-        _ => return Err(FrameError::Flags),
-    };
-    if reserved != 0 {
-        return Err(FrameError::Flags);
+}
+
+/// The header of a frame.
+pub(crate) fn header(frame_type: FrameType, kind: u8, id: u64, body: &[u8]) -> [u8; HEADER_BYTES] {
+    let length = u32::try_from(body.len())
+        .expect("bodies are bounded far below 4 GiB before they come here");
+    let (id, length) = (id.to_be_bytes(), length.to_be_bytes());
+    let mut rest = [0; 12];
+    rest[0] = kind;
+    rest[1] = frame_type.flags();
+    rest[4..].copy_from_slice(&id);
+    let crc = checksum(length, &rest, body).to_be_bytes();
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&length);
+    header[4..8].copy_from_slice(&crc);
+    header[8..].copy_from_slice(&rest);
+    header
+}
+
+fn checksum(length: [u8; 4], rest: &[u8; 12], body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&length), rest), body)
+}
+
+/// Cuts arriving bytes into frames. Bodies are slices of the read buffer, never copies.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    buffer: BytesMut,
+    body_max: usize,
+}
+
+impl Decoder {
+    pub(crate) fn new(early: &[u8], body_max: usize) -> Self {
+        Self { buffer: BytesMut::from(early), body_max }
     }
-    buffer.advance(HEADER_BYTES);
-    let body = buffer.split_to(length).freeze();
-    Ok(Some((direction, Frame { kind, id, body })))
+
+    /// Where to read into. Asked for before each read.
+    pub(crate) fn space(&mut self) -> &mut BytesMut {
+        // The length was checked by `next`, so the room for the rest of a frame is bounded.
+        let missing = self
+            .announced()
+            .map_or(0, |length| (HEADER_BYTES + length).saturating_sub(self.buffer.len()));
+        if self.buffer.capacity() - self.buffer.len() < missing.max(READ_BYTES / 4) {
+            self.buffer.reserve(missing.max(READ_BYTES));
+        }
+        &mut self.buffer
+    }
+
+    fn announced(&self) -> Option<usize> {
+        let length = self.buffer.first_chunk::<4>()?;
+        Some((u32::from_be_bytes(*length) as usize).min(self.body_max))
+    }
+
+    /// The next whole frame, if it has arrived.
+    pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else {
+            return self.early_check();
+        };
+        let mut fields = &header[..];
+        let length_bytes = (fields.get_u32()).to_be_bytes();
+        let length = u32::from_be_bytes(length_bytes) as usize;
+        let found = fields.get_u32();
+        if length > self.body_max {
+            return Err(FrameError::TooLarge { length, max: self.body_max });
+        }
+        let rest: [u8; 12] = std::array::from_fn(|at| header[8 + at]);
+        let (kind, flags, reserved, id) =
+            (fields.get_u8(), fields.get_u8(), fields.get_u16(), fields.get_u64());
+        let Some(body) = self.buffer.get(HEADER_BYTES..HEADER_BYTES + length) else {
+            return Ok(None);
+        };
+        let computed = checksum(length_bytes, &rest, body);
+        if computed != found {
+            return Err(FrameError::Corrupt { found, computed });
+        }
+        let frame_type = FrameType::from_flags(flags).filter(|_| reserved == 0);
+        let frame_type = frame_type.ok_or(FrameError::UnknownFlags { flags, reserved })?;
+        self.buffer.advance(HEADER_BYTES);
+        let body = self.buffer.split_to(length).freeze();
+        Ok(Some(Frame { frame_type, kind, id, body }))
+    }
+
+    /// A length that is too large is known from the first four bytes.
+    fn early_check(&self) -> Result<Option<Frame>, FrameError> {
+        match self.buffer.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize) {
+            Some(length) if length > self.body_max => {
+                Err(FrameError::TooLarge { length, max: self.body_max })
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
     use super::*;
 
-    fn frame() -> Frame {
-        Frame { kind: 7, id: 0x0102_0304_0506_0708, body: Bytes::from_static(b"body") }
-    }
+    const MAX: usize = 1000;
 
-    fn encoded(direction: Direction) -> BytesMut {
-        let mut out = BytesMut::new();
-        encode(direction, &frame(), &mut out);
-        out
+    fn encoded(frame_type: FrameType, kind: u8, id: u64, body: &[u8]) -> Vec<u8> {
+        [&header(frame_type, kind, id, body), body].concat()
     }
 
     #[test]
-    fn frames_survive_the_round_trip_at_every_cut() {
-        for direction in [Direction::Request, Direction::Reply, Direction::Error] {
-            let whole = encoded(direction);
-            for cut in 0..whole.len() {
-                let mut part = BytesMut::from(&whole[..cut]);
-                assert_eq!(decode(&mut part), Ok(None));
-                part.extend_from_slice(&whole[cut..]);
-                assert_eq!(decode(&mut part), Ok(Some((direction, frame()))));
-                assert!(part.is_empty());
+    fn a_frame_is_laid_out_as_documented() {
+        let bytes = encoded(FrameType::Reply, 7, 0x0102_0304_0506_0708, b"hi");
+        let crc = crc32c::crc32c(&[&bytes[..4], &bytes[8..]].concat()).to_be_bytes();
+        let expected =
+            [&[0, 0, 0, 2][..], &crc, &[7, 1, 0, 0], &[1, 2, 3, 4, 5, 6, 7, 8], b"hi"].concat();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn frames_are_found_however_the_bytes_arrive() {
+        let frames = [
+            encoded(FrameType::Request, 1, 1, b""),
+            encoded(FrameType::ErrorReply, 2, u64::MAX, &[9; MAX]),
+            encoded(FrameType::Pong, 0, 0, b"x"),
+        ];
+        let all = frames.concat();
+        for step in [1, 3, 19, 20, 21, 500, all.len()] {
+            let mut decoder = Decoder::new(&[], MAX);
+            let mut found = Vec::new();
+            for piece in all.chunks(step) {
+                decoder.space().extend_from_slice(piece);
+                while let Some(frame) = decoder.next().unwrap() {
+                    found.push(encoded(frame.frame_type, frame.kind, frame.id, &frame.body));
+                }
+            }
+            assert_eq!(found, frames, "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn every_single_changed_bit_is_noticed() {
+        let good = encoded(FrameType::Request, 3, 4, b"body");
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            // A longer length waits for more; give it what it waits for.
+            bad.resize(bad.len() + MAX, 0);
+            assert!(Decoder::new(&bad, MAX).next().is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn unknown_flags_and_reserved_bits_are_refused_under_a_right_checksum() {
+        for (at, value) in [(1, 0b1_0000), (1, PING | PONG), (1, ERROR), (2, 1), (3, 1)] {
+            let mut rest = [0u8; 12];
+            rest[at] = value;
+            let crc = checksum([0; 4], &rest, b"").to_be_bytes();
+            let bytes = [&[0; 4][..], &crc, &rest].concat();
+            assert!(matches!(
+                Decoder::new(&bytes, MAX).next(),
+                Err(FrameError::UnknownFlags { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic_and_never_allocate_beyond_the_bound() {
+        let seed = RandomState::new().hash_one(0u8);
+        println!("seed {seed:#x}");
+        let mut state = seed | 1;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..2_000 {
+            let mut decoder = Decoder::new(&[], MAX);
+            for _ in 0..random() % 8 {
+                let piece: Vec<u8> = (0..random() % 64).map(|_| (random() % 3) as u8).collect();
+                decoder.space().extend_from_slice(&piece);
+                assert!(decoder.buffer.capacity() <= 2 * READ_BYTES + MAX);
+                if decoder.next().is_err() {
+                    break;
+                }
             }
         }
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
-        let whole = encoded(Direction::Request);
-        for bit in 0..whole.len() * 8 {
-            let mut damaged = whole.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            let decoded = decode(&mut damaged);
-            assert!(matches!(decoded, Err(_) | Ok(None)), "bit {bit} went unnoticed");
-        }
-    }
-
-    #[test]
-    fn a_long_frame_is_refused_before_its_body_arrives() {
-        let mut header = BytesMut::zeroed(HEADER_BYTES);
-        header[..4].copy_from_slice(&u32::MAX.to_be_bytes());
-        assert_eq!(decode(&mut header), Err(FrameError::TooLong(u32::MAX as usize)));
+    fn error_replies_survive_the_wire_and_long_texts_are_cut_at_a_character() {
+        let error = ReplyError { code: 500, text: "ü".repeat(ERROR_TEXT_MAX) };
+        let back = ReplyError::decode(&error.encode());
+        assert_eq!((back.code, back.text.len()), (500, ERROR_TEXT_MAX));
+        assert_eq!(ReplyError::decode(b"x").code, 0);
     }
 }

@@ -1,91 +1,67 @@
-//! The handshake: who is calling whom, in the headers of the upgrade request; and why it is refused, as status and JSON.
+//! The first words on a peer connection: who calls whom, and why the answer may be no.
+//!
+//! An HTTP/1.1 upgrade request carries the [`Hello`] in headers; a refusal is a status with `{"code", "message"}`.
+//! Header names, code names and their meaning are a wire contract.
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use quorate_core::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
 
-use super::PATH;
-use crate::peer_api::formation::PROTOCOL;
+use super::{Class, PEER_PATH};
 
-/// What travels on a link. Each class has a connection of its own.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Class {
-    /// Short messages that must not wait: heartbeats, votes, read indexes.
-    Heartbeat,
-    /// Entries of the log, and operations on their way to it.
-    Log,
-    /// Snapshots.
-    Snapshot,
+/// Version of the frames and of this handshake.
+pub const PROTOCOL: u32 = 1;
+/// The token of the `Upgrade` header.
+pub const UPGRADE_TOKEN: &str = "quorate-peer/1";
+
+const PROTOCOL_HEADER: HeaderName = HeaderName::from_static("quorate-peer-protocol");
+const CLUSTER_HEADER: HeaderName = HeaderName::from_static("quorate-cluster");
+const MEMBER_HEADER: HeaderName = HeaderName::from_static("quorate-member");
+const INCARNATION_HEADER: HeaderName = HeaderName::from_static("quorate-incarnation");
+const TARGET_HEADER: HeaderName = HeaderName::from_static("quorate-target");
+const CLASS_HEADER: HeaderName = HeaderName::from_static("quorate-class");
+
+/// Who this member is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Local {
+    /// The cluster it belongs to.
+    pub cluster: ClusterId,
+    /// Its ID.
+    pub member: MemberId,
+    /// Names its data directory: a member whose disk was wiped has another.
+    pub incarnation: u64,
 }
 
-impl Class {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Heartbeat, Self::Log, Self::Snapshot];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Heartbeat => "heartbeat",
-            Self::Log => "log",
-            Self::Snapshot => "snapshot",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name)
-    }
-}
-
-/// Who calls whom.
+/// What a calling member says of itself and of whom it means to reach. Claims, until a [`Gate`] has looked at them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Hello {
-    /// The version of the protocol the caller speaks.
-    pub protocol: u32,
-    /// The cluster both should belong to.
+    /// The caller's cluster.
     pub cluster: ClusterId,
     /// The caller.
-    pub sender: MemberId,
-    /// The incarnation of the caller's data directory.
+    pub from: MemberId,
+    /// The caller's data directory.
     pub incarnation: u64,
-    /// Whom the caller means to reach.
-    pub target: MemberId,
-    /// What will travel.
+    /// Whom the caller wants to reach.
+    pub to: MemberId,
+    /// What the connection is for.
     pub class: Class,
 }
 
-/// Decides who is let in.
+/// Decides who may connect.
 pub trait Gate: Send + Sync + 'static {
-    /// Lets a caller in, or says why not.
+    /// Whether the caller is a member of this cluster as it is now, and means this member. The protocol version and
+    /// the form of the hello have been checked.
     ///
     /// # Errors
-    /// The refusal.
+    /// The refusal that the caller is told.
     fn admit(&self, hello: &Hello) -> Result<(), Refusal>;
 }
 
-/// Why a caller is not let in.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
-    /// The handshake is not one.
-    Malformed,
-    /// Another version of the protocol.
-    Protocol,
-    /// Another cluster.
-    Cluster,
-    /// The caller reached another member than it meant.
-    Target,
-    /// The caller was removed from the cluster, for ever.
-    Removed,
-    /// The caller is no member (yet).
-    Unknown,
-    /// The caller's data directory is not the one that member lived in.
-    Incarnation,
-}
-
-/// A refusal, for programs and people.
+/// Why a member was not let in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
-#[error("{message}")]
+#[error("{message} ({code})")]
 pub struct Refusal {
     /// For programs.
     pub code: RefusalCode,
@@ -95,102 +71,163 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal.
-    #[must_use]
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+}
 
-    /// The refusal as an HTTP answer.
+/// The kinds of refusal.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// The hello is not well-formed.
+    Malformed,
+    /// The other side speaks another version.
+    OtherProtocol,
+    /// The other side belongs to another cluster.
+    OtherCluster,
+    /// Another member listens at this URL.
+    WrongTarget,
+    /// The caller is not a member, as far as the other side knows yet.
+    UnknownMember,
+    /// The caller was removed for ever and must stop.
+    RemovedMember,
+    /// The caller's data directory is not the one this member ID belongs to.
+    WrongIncarnation,
+    /// The other side is still starting, or stopping.
+    NotReady,
+    /// The answer is none of these: an older or newer version, or no peer at all.
+    #[serde(other)]
+    Unrecognised,
+}
+
+impl RefusalCode {
+    /// The status that goes with it.
     #[must_use]
-    pub fn response<B: From<Vec<u8>>>(&self) -> Response<B> {
-        let status = match self.code {
-            RefusalCode::Malformed => StatusCode::BAD_REQUEST,
-            RefusalCode::Protocol => StatusCode::UPGRADE_REQUIRED,
-            RefusalCode::Removed => StatusCode::GONE,
-            RefusalCode::Unknown => StatusCode::FORBIDDEN,
-            RefusalCode::Cluster | RefusalCode::Incarnation => StatusCode::PRECONDITION_FAILED,
-            RefusalCode::Target => StatusCode::MISDIRECTED_REQUEST,
-        };
-        // A struct of a name and a text always serialises.
-        let mut response = Response::new(B::from(serde_json::to_vec(self).unwrap_or_default()));
-        *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-        response
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed | Self::Unrecognised => StatusCode::BAD_REQUEST,
+            Self::OtherProtocol => StatusCode::UPGRADE_REQUIRED,
+            Self::OtherCluster => StatusCode::PRECONDITION_FAILED,
+            Self::WrongTarget => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownMember => StatusCode::FORBIDDEN,
+            Self::RemovedMember => StatusCode::GONE,
+            Self::WrongIncarnation => StatusCode::CONFLICT,
+            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::OtherProtocol => "other_protocol",
+            Self::OtherCluster => "other_cluster",
+            Self::WrongTarget => "wrong_target",
+            Self::UnknownMember => "unknown_member",
+            Self::RemovedMember => "removed_member",
+            Self::WrongIncarnation => "wrong_incarnation",
+            Self::NotReady => "not_ready",
+            Self::Unrecognised => "unrecognised",
+        }
     }
 }
 
-const UPGRADE: &str = "quorate-peer";
-const HEADER_PROTOCOL: &str = "x-quorate-protocol";
-const HEADER_CLUSTER: &str = "x-quorate-cluster";
-const HEADER_SENDER: &str = "x-quorate-member";
-const HEADER_INCARNATION: &str = "x-quorate-incarnation";
-const HEADER_TARGET: &str = "x-quorate-target";
-const HEADER_CLASS: &str = "x-quorate-class";
+impl std::fmt::Display for RefusalCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 impl Hello {
-    /// The upgrade request that says so.
-    ///
-    /// # Errors
-    /// Never in practice: all parts are valid header values.
-    pub fn request<B: Default>(&self) -> Result<Request<B>, http::Error> {
-        Request::get(PATH)
-            .header(http::header::CONNECTION, "upgrade")
-            .header(http::header::UPGRADE, UPGRADE)
-            .header(HEADER_PROTOCOL, self.protocol)
-            .header(HEADER_CLUSTER, self.cluster.to_string())
-            .header(HEADER_SENDER, self.sender.to_string())
-            .header(HEADER_INCARNATION, self.incarnation)
-            .header(HEADER_TARGET, self.target.to_string())
-            .header(HEADER_CLASS, self.class.as_str())
-            .body(B::default())
+    /// The upgrade request that says it.
+    pub(crate) fn request(&self) -> Request<Bytes> {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = http::Uri::from_static(PEER_PATH);
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static(UPGRADE_TOKEN));
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
+        headers.insert(CLUSTER_HEADER, hex(self.cluster.0));
+        headers.insert(MEMBER_HEADER, hex(self.from.0));
+        headers.insert(INCARNATION_HEADER, hex(self.incarnation));
+        headers.insert(TARGET_HEADER, hex(self.to.0));
+        headers.insert(CLASS_HEADER, HeaderValue::from_static(self.class.name()));
+        request
     }
 
-    /// Reads the headers of an upgrade request.
-    ///
-    /// # Errors
-    /// When one is missing or malformed, or the protocol is of another version.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let malformed = |name: &str| {
-            let message = format!("the handshake lacks a valid {name}; only quorate members connect here");
-            Refusal::new(RefusalCode::Malformed, message)
-        };
-        if text("upgrade") != Some(UPGRADE) {
-            return Err(malformed("upgrade"));
-        }
-        let decimal = |name| text(name).and_then(|value| value.parse().ok()).ok_or_else(|| malformed(name));
-        let hex = |name| {
-            let value = text(name).and_then(|value| u64::from_str_radix(value, 16).ok());
-            value.ok_or_else(|| malformed(name))
-        };
-        let protocol: u64 = decimal(HEADER_PROTOCOL)?;
-        if protocol != u64::from(PROTOCOL) {
+    /// Reads it from the headers of an upgrade request.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let protocol = text(headers, &PROTOCOL_HEADER)?;
+        if protocol != PROTOCOL.to_string() {
             let message = format!(
-                "the caller speaks version {protocol} of the peer protocol, this member version {PROTOCOL}. Run releases \
-                 that understand each other"
+                "this member speaks version {PROTOCOL} of the peer protocol, the caller {protocol}; upgrade one version at a time"
             );
-            return Err(Refusal::new(RefusalCode::Protocol, message));
+            return Err(Refusal::new(RefusalCode::OtherProtocol, message));
+        }
+        if text(headers, &UPGRADE)? != UPGRADE_TOKEN {
+            return Err(malformed(&UPGRADE));
         }
         Ok(Self {
-            protocol: PROTOCOL,
-            cluster: ClusterId(hex(HEADER_CLUSTER)?),
-            sender: MemberId(hex(HEADER_SENDER)?),
-            incarnation: decimal(HEADER_INCARNATION)?,
-            target: MemberId(hex(HEADER_TARGET)?),
-            class: text(HEADER_CLASS).and_then(Class::parse).ok_or_else(|| malformed(HEADER_CLASS))?,
+            cluster: ClusterId(number(headers, &CLUSTER_HEADER)?),
+            from: MemberId(number(headers, &MEMBER_HEADER)?),
+            incarnation: number(headers, &INCARNATION_HEADER)?,
+            to: MemberId(number(headers, &TARGET_HEADER)?),
+            class: text(headers, &CLASS_HEADER)?.parse().map_err(|()| malformed(&CLASS_HEADER))?,
         })
     }
 }
 
-/// The answer that opens a link.
-pub(super) fn switching<B: Default>() -> Response<B> {
-    let mut response = Response::new(B::default());
+impl Refusal {
+    /// The answer that says it.
+    pub(crate) fn response(&self) -> Response<Bytes> {
+        let body = serde_json::to_vec(self).expect("a name and a text always have a JSON form");
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = self.code.status();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    /// Reads it from an answer; whatever is no refusal of ours is reported as what it is.
+    pub(crate) fn read(response: &Response<Bytes>) -> Self {
+        serde_json::from_slice(response.body()).unwrap_or_else(|_| {
+            let message = format!(
+                "what listens there answered {} and not as a member would; check the peer URL",
+                response.status()
+            );
+            Self::new(RefusalCode::Unrecognised, message)
+        })
+    }
+}
+
+/// The answer that ends HTTP on a connection.
+pub(crate) fn switching() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(http::header::UPGRADE, HeaderValue::from_static(UPGRADE));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(UPGRADE_TOKEN));
     response
+}
+
+fn hex(number: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("{number:x}")).expect("hexadecimal digits are legal in a header")
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Refusal> {
+    headers.get(name).and_then(|value| value.to_str().ok()).ok_or_else(|| malformed(name))
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Result<u64, Refusal> {
+    let text = text(headers, name)?;
+    // `from_str_radix` takes a leading '+'.
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or_else(|| malformed(name))
+}
+
+fn malformed(name: &HeaderName) -> Refusal {
+    let message = format!("the header {name} is missing or malformed; only members connect here");
+    Refusal::new(RefusalCode::Malformed, message)
 }
 
 #[cfg(test)]
@@ -199,37 +236,52 @@ mod tests {
 
     fn hello() -> Hello {
         Hello {
-            protocol: PROTOCOL,
-            cluster: ClusterId(0xc1),
-            sender: MemberId(0xa),
+            cluster: ClusterId(0xabc),
+            from: MemberId(1),
             incarnation: u64::MAX,
-            target: MemberId(0xb),
+            to: MemberId(2),
             class: Class::Snapshot,
         }
     }
 
     #[test]
     fn a_hello_survives_its_headers() {
-        let request: Request<Vec<u8>> = hello().request().unwrap();
-        assert_eq!(Hello::from_headers(request.headers()), Ok(hello()));
+        assert_eq!(Hello::read(hello().request().headers()), Ok(hello()));
     }
 
     #[test]
-    fn each_missing_header_is_named() {
-        let request: Request<Vec<u8>> = hello().request().unwrap();
-        for name in [HEADER_PROTOCOL, HEADER_CLUSTER, HEADER_SENDER, HEADER_INCARNATION, HEADER_TARGET, HEADER_CLASS] {
-            let mut headers = request.headers().clone();
-            headers.remove(name);
-            let refusal = Hello::from_headers(&headers).unwrap_err();
-            assert_eq!(refusal.code, RefusalCode::Malformed);
-            assert!(refusal.message.contains(name));
+    fn each_missing_or_mangled_header_is_refused() {
+        let request = hello().request();
+        for name in request.headers().keys().filter(|name| *name != CONNECTION) {
+            for mangled in [None, Some(""), Some("+1"), Some("1ffffffffffffffff"), Some("x y")] {
+                let mut headers = request.headers().clone();
+                headers.remove(name);
+                if let Some(text) = mangled {
+                    headers.insert(name, HeaderValue::from_static(text));
+                }
+                let refusal = Hello::read(&headers).unwrap_err();
+                let expected = match mangled {
+                    Some(_) if name == PROTOCOL_HEADER => RefusalCode::OtherProtocol,
+                    _ => RefusalCode::Malformed,
+                };
+                assert_eq!(refusal.code, expected, "{name}: {mangled:?}");
+            }
         }
     }
 
     #[test]
-    fn another_protocol_is_refused() {
-        let mut request: Request<Vec<u8>> = hello().request().unwrap();
-        request.headers_mut().insert(HEADER_PROTOCOL, HeaderValue::from_static("99"));
-        assert_eq!(Hello::from_headers(request.headers()).unwrap_err().code, RefusalCode::Protocol);
+    fn refusals_survive_the_wire_and_strangers_are_recognised_as_such() {
+        let removed = Refusal::new(RefusalCode::RemovedMember, "member 1 was removed");
+        let response = removed.response();
+        assert_eq!(response.status(), StatusCode::GONE);
+        assert_eq!(
+            response.body(),
+            r#"{"code":"removed_member","message":"member 1 was removed"}"#
+        );
+        assert_eq!(Refusal::read(&response), removed);
+        let newer = Response::new(Bytes::from_static(br#"{"code":"too_old","message":"m"}"#));
+        assert_eq!(Refusal::read(&newer), Refusal::new(RefusalCode::Unrecognised, "m"));
+        let stranger = Response::new(Bytes::from_static(b"404 page not found\n"));
+        assert_eq!(Refusal::read(&stranger).code, RefusalCode::Unrecognised);
     }
 }

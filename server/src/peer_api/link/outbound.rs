@@ -1,312 +1,353 @@
-//! The calling side of a link: one task keeps the connection; calls are queued in order, pipelined, and answered by ID.
+//! The calling side of the link: one [`PeerLink`] per peer and class, which connects when it is first needed and again
+//! whenever it must.
 //!
-//! What was queued while there was a connection may have been sent, and its end is unknown if the connection breaks; what
-//! could not be queued was certainly not sent. A caller that gives up leaves its frame in the stream and its answer is dropped.
+//! Calls are written in the order they were submitted. When a connection ends, every call that was submitted to it
+//! fails, written or not, so that no later call overtakes a lost one unnoticed. While the peer is known to be
+//! unreachable, calls fail at once.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use quorate_core::MemberId;
-use quorate_transport::http_client::{Connector, PlainConnector, UpgradeError, Upgraded, upgrade};
-use quorate_transport::stream::ReadHalf;
-use tokio::io::AsyncReadExt as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use quorate_transport::endpoint::Endpoint;
+use quorate_transport::http_client::{Connector, UpgradeError, Upgraded, upgrade};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
 
-use super::frame::{self, Direction, Frame};
-use super::hello::{Hello, Refusal};
-use super::writer;
+use super::Class;
+use super::frame::ReplyError;
+use super::hello::{Hello, Local, Refusal};
+use super::limits::LinkLimits;
+use super::observer::LinkObserver;
+use super::session::Session;
 
-/// Calls queued and not yet written. At the bound a call fails at once; whoever calls has a way to slow down.
-const CALLS_QUEUED: usize = 1024;
-/// Calls without an answer. Beyond it the peer is stuck, and more calls would only wait in memory.
-const CALLS_UNANSWERED: usize = 8192;
-/// How long connecting and the handshake may take; a machine that is there answers in a round trip.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pauses between attempts to connect: a restarted peer is found quickly, an absent one costs little.
-const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
-/// See [`RETRY_PAUSE_MIN`].
-const RETRY_PAUSE_MAX: Duration = Duration::from_millis(400);
-/// A refused peer asks again at this pace: refusals end when a person acts.
-const REFUSED_PAUSE: Duration = Duration::from_secs(1);
-/// A connection with unanswered calls and silence for so long is taken for broken.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// What a read asks for at least.
-const READ_BYTES: usize = 16 * 1024;
+/// An unreachable peer that nobody has called for this long is no longer tried.
+const DEMAND_LINGERS: Duration = Duration::from_secs(10);
 
-/// Whom a link leads to.
+/// The peer at the other end.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The member.
+    /// Whom to reach.
     pub member: MemberId,
-    /// Where it can be reached; may change.
+    /// Its peer URLs, tried in turn; a change is tried at once.
     pub urls: watch::Receiver<Vec<String>>,
 }
 
-/// Watches what happens on links, for metrics and for whoever must act on a refusal.
-pub trait LinkObserver: Send + Sync + 'static {
-    /// Bytes were written to a peer.
-    fn sent(&self, _peer: MemberId, _bytes: usize) {}
-    /// Bytes came from a peer.
-    fn received(&self, _peer: MemberId, _bytes: usize) {}
-    /// A call could not be sent, or its connection broke.
-    fn failed(&self, _peer: MemberId) {}
-    /// A call was answered after this long.
-    fn round_trip(&self, _peer: MemberId, _took: Duration) {}
-    /// A peer refused this member.
-    fn refused(&self, _peer: MemberId, _refusal: &Refusal) {}
-}
-
-/// Why a call has no answer.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why a call has no result.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LinkError {
-    /// There is no connection; the call was not sent.
-    #[error("member {0} cannot be reached")]
-    Unreachable(MemberId),
-    /// Too many calls wait; this one was not sent.
-    #[error("member {0} is overloaded with calls from this member")]
-    Overloaded(MemberId),
-    /// The connection broke; the call may have been carried out.
-    #[error("the connection to member {0} broke")]
-    Closed(MemberId),
-    /// No answer in time; the call may have been carried out.
-    #[error("member {0} did not answer in time")]
-    TimedOut(MemberId),
-    /// The peer says why it has no answer.
-    #[error("member {0} answered: {1}")]
-    Failed(MemberId, String),
+    /// The last attempt to connect failed. The call was not sent.
+    #[error("the peer is unreachable")]
+    Unreachable,
+    /// No reply in time. The call may have been carried out.
+    #[error("the peer didn't reply in time")]
+    TimedOut,
+    /// The peer doesn't let this member in. The call was not sent.
+    #[error("the peer refuses this member: {0}")]
+    Refused(Refusal),
+    /// The connection ended. The call may have been carried out.
+    #[error("the connection to the peer ended before the reply")]
+    Closed,
+    /// Too many calls or bytes wait already. The call was not sent.
+    #[error("too much waits to be sent to the peer")]
+    Overloaded,
+    /// The body is larger than the class allows. The call was not sent.
+    #[error("a message of {length} bytes is larger than the {max} that are allowed")]
+    TooLarge {
+        /// The body's length.
+        length: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The peer carried out the call, and says that it failed.
+    #[error("the peer replied: {0}")]
+    Failed(ReplyError),
 }
 
-impl LinkError {
-    /// Whether the call certainly never left this member.
-    #[must_use]
-    pub fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Overloaded(_))
+/// A call on its way.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) kind: u8,
+    pub(crate) body: Bytes,
+    pub(crate) reply: oneshot::Sender<Result<Bytes, LinkError>>,
+}
+
+/// What the link is doing; a number, so that calls can look at it without a lock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum State {
+    /// Calls are queued: connected, or about to be.
+    Open = 0,
+    /// The last attempt failed.
+    Unreachable = 1,
+    /// The peer refused.
+    Refused = 2,
+}
+
+/// A link to one peer, for one class of calls. Clones share it; the last one closes it.
+#[derive(Clone, Debug)]
+pub struct PeerLink(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queue: mpsc::Sender<Call>,
+    shared: Arc<Shared>,
+    limits: LinkLimits,
+    driver: AbortHandle,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
-/// One link. Dropping it closes the connection.
-pub struct PeerLink {
-    member: MemberId,
-    queue: mpsc::Sender<(Direction, Frame)>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    target: Target,
-    hello: Hello,
-    observer: Arc<dyn LinkObserver>,
-    unanswered: Mutex<HashMap<u64, Unanswered>>,
-    next_id: AtomicU64,
-    /// Whether a call has a chance: connected, or connecting right now.
-    is_open: AtomicBool,
-}
-
-struct Unanswered {
-    reply: oneshot::Sender<Result<Bytes, LinkError>>,
-    since: Instant,
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    state: AtomicU8,
+    refusal: Mutex<Option<Refusal>>,
+    /// Bytes of the bodies in the queue.
+    pub(crate) queued_bytes: AtomicUsize,
+    is_wanted: AtomicBool,
+    wanted: Notify,
 }
 
 impl PeerLink {
-    /// A link that connects as soon as it can, and again whenever the connection breaks.
-    #[must_use]
-    pub fn new(target: Target, hello: Hello, observer: Arc<dyn LinkObserver>) -> Self {
-        let (queue, calls) = mpsc::channel(CALLS_QUEUED);
-        let member = target.member;
-        let shared = Arc::new(Shared {
-            target,
+    /// A link that connects on the first call. Must be called inside a tokio runtime.
+    pub fn new(
+        target: Target,
+        local: Local,
+        class: Class,
+        limits: LinkLimits,
+        connector: Arc<dyn Connector>,
+        observer: Arc<dyn LinkObserver>,
+    ) -> Self {
+        let (queue, calls) = mpsc::channel(limits.queue_frames);
+        let shared = Arc::new(Shared::default());
+        let hello = Hello {
+            cluster: local.cluster,
+            from: local.member,
+            incarnation: local.incarnation,
+            to: target.member,
+            class,
+        };
+        let shared_too = Arc::clone(&shared);
+        let driver = Driver {
+            urls: target.urls,
             hello,
+            limits,
+            connector,
             observer,
-            unanswered: Mutex::default(),
-            next_id: AtomicU64::new(1),
-            is_open: AtomicBool::new(true),
-        });
-        tokio::spawn(keep_connected(Arc::clone(&shared), calls));
-        Self { member, queue, shared }
+            calls,
+            shared: shared_too,
+        };
+        let driver = tokio::spawn(driver.run()).abort_handle();
+        Self(Arc::new(Inner { queue, shared, limits, driver }))
     }
 
-    /// Queues a call at once, so that the order of calls is the order of `submit`s; the answer comes later.
+    /// Calls the peer and waits for its reply.
+    ///
+    /// # Errors
+    /// See [`LinkError`].
+    pub async fn call(&self, kind: u8, body: Bytes, timeout: Duration) -> Result<Bytes, LinkError> {
+        let reply = self.submit(kind, body)?;
+        tokio::time::timeout(timeout, reply).await.unwrap_or(Err(LinkError::TimedOut))
+    }
+
+    /// Queues a call at once, so that the order of submits is the order on the wire, and returns what will be the
+    /// reply. It has no timeout of its own. Dropping it forgets the call: one not yet written is not sent.
+    ///
+    /// # Errors
+    /// Those that mean that the call was not sent.
     pub fn submit(
         &self,
         kind: u8,
         body: Bytes,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<Bytes, LinkError>> + Send + use<> {
-        let answer = self.enqueue(kind, body);
-        let member = self.member;
-        async move {
-            match tokio::time::timeout(timeout, answer?).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Err(LinkError::Closed(member)),
-                Err(_) => Err(LinkError::TimedOut(member)),
-            }
+    ) -> Result<impl Future<Output = Result<Bytes, LinkError>> + Send + use<>, LinkError> {
+        let Inner { queue, shared, limits, .. } = &*self.0;
+        let length = body.len();
+        if length > limits.body_max {
+            return Err(LinkError::TooLarge { length, max: limits.body_max });
         }
+        shared.want();
+        shared.refuse_when_down()?;
+        let before = shared.queued_bytes.fetch_add(length, Ordering::Relaxed);
+        let (reply, replied) = oneshot::channel();
+        let is_full = before > 0 && before.saturating_add(length) > limits.queue_bytes;
+        if is_full || queue.try_send(Call { kind, body, reply }).is_err() {
+            shared.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+            return Err(LinkError::Overloaded);
+        }
+        Ok(async move { replied.await.unwrap_or(Err(LinkError::Closed)) })
     }
 
-    fn enqueue(
-        &self,
-        kind: u8,
-        body: Bytes,
-    ) -> Result<oneshot::Receiver<Result<Bytes, LinkError>>, LinkError> {
-        let refused = |error| {
-            self.shared.observer.failed(self.member);
-            Err(error)
-        };
-        if !self.shared.is_open.load(Ordering::Acquire) {
-            return refused(LinkError::Unreachable(self.member));
-        }
-        let (reply, answer) = oneshot::channel();
-        // The lock is held over the queueing, so that IDs leave in order and a closing connection forgets none.
-        let mut unanswered = self.shared.unanswered.lock();
-        if unanswered.len() >= CALLS_UNANSWERED {
-            return refused(LinkError::Overloaded(self.member));
-        }
-        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send((Direction::Request, Frame { kind, id, body })).is_err() {
-            return refused(LinkError::Overloaded(self.member));
-        }
-        unanswered.insert(id, Unanswered { reply, since: Instant::now() });
-        Ok(answer)
-    }
-}
-
-async fn keep_connected(shared: Arc<Shared>, mut calls: mpsc::Receiver<(Direction, Frame)>) {
-    let mut pause = RETRY_PAUSE_MIN;
-    while !calls.is_closed() {
-        shared.is_open.store(true, Ordering::Release);
-        match connect(&shared).await {
-            Ok(connection) => {
-                pause = RETRY_PAUSE_MIN;
-                tracing::debug!(peer = %shared.target.member, class = shared.hello.class.as_str(), "connected to a peer");
-                converse(&shared, connection, &mut calls).await;
-                close(&shared, &mut calls, LinkError::Closed(shared.target.member));
-            }
-            Err(refused) => {
-                close(&shared, &mut calls, LinkError::Unreachable(shared.target.member));
-                pause = if refused { REFUSED_PAUSE } else { (pause * 2).min(RETRY_PAUSE_MAX) };
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = drain_until_closed(&shared, &mut calls) => return,
-        }
-    }
-}
-
-/// Connects by the first URL that works; the error says whether a peer refused this member.
-async fn connect(shared: &Shared) -> Result<Upgraded, bool> {
-    let urls = shared.target.urls.borrow().clone();
-    let mut was_refused = false;
-    for url in urls {
-        let Ok(endpoint) = url.parse() else { continue };
-        let Ok(request) = shared.hello.request() else { continue };
-        let connector: &dyn Connector = &PlainConnector;
-        match upgrade(connector, &endpoint, request, CONNECT_TIMEOUT).await {
-            Ok(connection) => return Ok(connection),
-            Err(UpgradeError::Refused(response)) => {
-                was_refused = true;
-                if let Ok(refusal) = serde_json::from_slice(response.body()) {
-                    shared.observer.refused(shared.target.member, &refusal);
-                }
-            }
-            Err(error) => tracing::debug!(peer = %shared.target.member, url, %error, "cannot connect"),
-        }
-    }
-    Err(was_refused)
-}
-
-/// Writes calls and reads answers until the connection breaks or the link is dropped.
-async fn converse(shared: &Shared, connection: Upgraded, calls: &mut mpsc::Receiver<(Direction, Frame)>) {
-    let (reading, writing) = connection.stream.into_split();
-    let peer = shared.target.member;
-    let last_heard = Mutex::new(Instant::now());
-    tokio::select! {
-        () = read_answers(shared, reading, BytesMut::from(&connection.early[..]), &last_heard) => {}
-        () = writer::run(writing, calls, |bytes| shared.observer.sent(peer, bytes)) => {}
-        () = notice_silence(shared, &last_heard) => {
-            tracing::warn!(%peer, "a peer has not answered for {}s: reconnecting", SILENCE_MAX.as_secs());
-        }
-    }
-}
-
-async fn read_answers(shared: &Shared, mut reading: ReadHalf, mut buffer: BytesMut, last_heard: &Mutex<Instant>) {
-    let peer = shared.target.member;
-    loop {
-        loop {
-            match frame::decode(&mut buffer) {
-                Ok(Some((Direction::Request, _))) => {
-                    tracing::warn!(%peer, "closing a link: the called side asks instead of answering");
-                    return;
-                }
-                Ok(Some((direction, frame))) => shared.answered(direction, frame),
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%peer, %error, "closing a link that sent what is no frame");
-                    return;
-                }
-            }
-        }
-        buffer.reserve(READ_BYTES);
-        match reading.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(bytes) => shared.observer.received(peer, bytes),
-        }
-        *last_heard.lock() = Instant::now();
-    }
-}
-
-async fn notice_silence(shared: &Shared, last_heard: &Mutex<Instant>) {
-    loop {
-        tokio::time::sleep(SILENCE_MAX / 4).await;
-        let oldest = shared.unanswered.lock().values().map(|call| call.since).min();
-        let waits_since = oldest.map(|since| since.max(*last_heard.lock()));
-        if waits_since.is_some_and(|since| since.elapsed() >= SILENCE_MAX) {
-            return;
-        }
+    /// Whether the last attempt to connect failed or was refused.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.0.shared.refuse_when_down().is_err()
     }
 }
 
 impl Shared {
-    fn answered(&self, direction: Direction, frame: Frame) {
-        let call = self.unanswered.lock().remove(&frame.id);
-        let Some(Unanswered { reply, since }) = call else { return };
-        self.observer.round_trip(self.target.member, since.elapsed());
-        let answer = match direction {
-            Direction::Error => {
-                let text = String::from_utf8_lossy(&frame.body).into_owned();
-                Err(LinkError::Failed(self.target.member, text))
-            }
-            Direction::Request | Direction::Reply => Ok(frame.body),
-        };
-        // A caller that gave up no longer listens.
-        let _ = reply.send(answer);
-    }
-}
-
-/// Ends all calls under way; from now on calls fail at once.
-fn close(shared: &Shared, calls: &mut mpsc::Receiver<(Direction, Frame)>, error: LinkError) {
-    let ended = {
-        let mut unanswered = shared.unanswered.lock();
-        shared.is_open.store(false, Ordering::Release);
-        while calls.try_recv().is_ok() {}
-        std::mem::take(&mut *unanswered)
-    };
-    for (_, call) in ended {
-        shared.observer.failed(shared.target.member);
-        let _ = call.reply.send(Err(error.clone()));
-    }
-}
-
-/// While not connected, throws away calls that slipped in before the door closed; returns once the link is dropped.
-async fn drain_until_closed(shared: &Shared, calls: &mut mpsc::Receiver<(Direction, Frame)>) {
-    while let Some((_, frame)) = calls.recv().await {
-        let call = shared.unanswered.lock().remove(&frame.id);
-        if let Some(call) = call {
-            let _ = call.reply.send(Err(LinkError::Unreachable(shared.target.member)));
+    fn want(&self) {
+        if !self.is_wanted.swap(true, Ordering::Relaxed) {
+            self.wanted.notify_one();
         }
     }
+
+    fn enter(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    fn refuse_when_down(&self) -> Result<(), LinkError> {
+        match self.state.load(Ordering::Acquire) {
+            state if state == State::Unreachable as u8 => Err(LinkError::Unreachable),
+            state if state == State::Refused as u8 => {
+                let refusal = self.refusal.lock().clone();
+                Err(refusal.map_or(LinkError::Unreachable, LinkError::Refused))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The task behind a link.
+struct Driver {
+    urls: watch::Receiver<Vec<String>>,
+    hello: Hello,
+    limits: LinkLimits,
+    connector: Arc<dyn Connector>,
+    observer: Arc<dyn LinkObserver>,
+    calls: mpsc::Receiver<Call>,
+    shared: Arc<Shared>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let mut backoff = self.limits.backoff_min;
+        let mut last_wanted = self.demand().await;
+        loop {
+            let pause = match self.connect().await {
+                Ok(upgraded) => {
+                    backoff = self.limits.backoff_min;
+                    self.converse(upgraded).await;
+                    // The first attempt after a broken connection comes at once.
+                    Duration::ZERO
+                }
+                Err(error) => {
+                    let pause = match &error {
+                        LinkError::Refused(_) => self.limits.refused_backoff,
+                        _ => backoff,
+                    };
+                    backoff = (backoff * 2).min(self.limits.backoff_max);
+                    self.is_down(error);
+                    pause
+                }
+            };
+            if self.shared.is_wanted.swap(false, Ordering::Relaxed) {
+                last_wanted = Instant::now();
+            } else if last_wanted.elapsed() > DEMAND_LINGERS {
+                last_wanted = self.demand().await;
+            }
+            tokio::select! {
+                () = sleep(jittered(pause)) => {}
+                Ok(()) = self.urls.changed() => {}
+            }
+        }
+    }
+
+    /// Waits until somebody calls.
+    async fn demand(&self) -> Instant {
+        while !self.shared.is_wanted.swap(false, Ordering::Relaxed) {
+            self.shared.wanted.notified().await;
+        }
+        Instant::now()
+    }
+
+    /// Tries each URL once. A refusal says more than a failure, so it is what is reported when both happened.
+    async fn connect(&mut self) -> Result<Upgraded, LinkError> {
+        let urls = self.urls.borrow_and_update().clone();
+        let mut outcome = LinkError::Unreachable;
+        for url in urls {
+            let endpoint: Endpoint = match url.parse() {
+                Ok(endpoint) => endpoint,
+                Err(error) => {
+                    tracing::warn!(peer = %self.hello.to, %error, "a peer URL can't be used; update the member's peer URLs");
+                    continue;
+                }
+            };
+            let request = self.hello.request();
+            match upgrade(&*self.connector, &endpoint, request, self.limits.connect_timeout).await {
+                Ok(upgraded) => return Ok(upgraded),
+                Err(UpgradeError::Refused(response)) => {
+                    outcome = LinkError::Refused(Refusal::read(&response));
+                }
+                Err(UpgradeError::Failed(error)) => {
+                    tracing::debug!(peer = %self.hello.to, class = %self.hello.class, %error, "cannot reach a peer");
+                }
+            }
+        }
+        Err(outcome)
+    }
+
+    /// Uses a connection until it ends.
+    async fn converse(&mut self, upgraded: Upgraded) {
+        let Hello { to, class, .. } = self.hello;
+        tracing::info!(peer = %to, %class, "linked to a peer");
+        self.observer.linked(to, class, true);
+        *self.shared.refusal.lock() = None;
+        self.shared.enter(State::Open);
+        let mut session = Session::new(upgraded, &self.hello, &self.limits, &*self.observer);
+        let end = session.run(&mut self.calls, &self.shared).await;
+        let failed = session.abandon() + self.fail_queued(&LinkError::Closed);
+        tracing::info!(peer = %to, %class, reason = %end, failed_calls = failed, "the link to a peer ended");
+        self.observer.failed(to, class, failed);
+        self.observer.linked(to, class, false);
+    }
+
+    fn is_down(&mut self, error: LinkError) {
+        let Hello { to, class, .. } = self.hello;
+        let state = match &error {
+            LinkError::Refused(refusal) => {
+                let mut last = self.shared.refusal.lock();
+                if last.as_ref() != Some(refusal) {
+                    tracing::warn!(peer = %to, %class, %refusal, "a peer refuses this member");
+                    *last = Some(refusal.clone());
+                }
+                drop(last);
+                self.observer.refused(to, refusal);
+                State::Refused
+            }
+            _ => State::Unreachable,
+        };
+        if self.shared.state.load(Ordering::Relaxed) == State::Open as u8 {
+            tracing::warn!(peer = %to, %class, reason = %error, "a peer can't be reached; trying on");
+        }
+        self.shared.enter(state);
+        let failed = self.fail_queued(&error);
+        self.observer.failed(to, class, failed);
+    }
+
+    fn fail_queued(&mut self, error: &LinkError) -> usize {
+        let mut failed = 0;
+        while let Ok(call) = self.calls.try_recv() {
+            self.shared.queued_bytes.fetch_sub(call.body.len(), Ordering::Relaxed);
+            // Nobody waits any more: then nobody has to be told.
+            let _ = call.reply.send(Err(error.clone()));
+            failed += 1;
+        }
+        failed
+    }
+}
+
+/// `pause` plus up to a quarter, so that members that lost the same peer don't return in step.
+fn jittered(pause: Duration) -> Duration {
+    use std::hash::BuildHasher;
+    let chance = std::hash::RandomState::new().hash_one(()) as u32;
+    pause + pause.mul_f64(f64::from(chance) / f64::from(u32::MAX) / 4.0)
 }
