@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::MemberId;
-use quorate_core::bootstrap::Incarnation;
+use quorate_core::bootstrap::{Incarnation, Known};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -21,7 +21,8 @@ pub(super) struct MemberGate {
 }
 
 impl MemberGate {
-    pub(super) fn new(own: Local, replica: Arc<Replica>, formed_with: BTreeMap<MemberId, Incarnation>) -> Self {
+    pub(super) fn new(own: Local, replica: Arc<Replica>, founders: &[Known]) -> Self {
+        let formed_with = founders.iter().filter_map(|founder| Some((founder.id, founder.incarnation?))).collect();
         Self { own, replica, formed_with }
     }
 
