@@ -12,10 +12,12 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use prost::Message as _;
 use quorate_core::Batch;
 
+use super::elections::Elections;
 use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
+use crate::metrics::Metrics;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 
@@ -36,6 +38,10 @@ pub struct PeerServer {
     pub membership: Arc<Membership>,
     /// Receives snapshots.
     pub snapshots: Arc<super::snapshots::Snapshots>,
+    /// Hears of signs of the leader.
+    pub elections: Arc<Elections>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A reply's body, or why there is none.
@@ -70,6 +76,8 @@ impl PeerServer {
                 Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if room => match frame {
                     Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
+                        self.elections.heard_of_leader();
+                        self.metrics.peers().append_received();
                         let mut append = Box::pin(append(self.raft.clone(), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
@@ -107,7 +115,10 @@ impl PeerServer {
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), 0, body).await.1,
+            Kind::Heartbeat | Kind::Append => {
+                self.elections.heard_of_leader();
+                append(self.raft.clone(), 0, body).await.1
+            }
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -116,6 +127,9 @@ impl PeerServer {
             }
             Kind::Transfer => {
                 let request = wire::decode_transfer(body).map_err(text)?;
+                if *request.to_node_id() == self.elections.own() {
+                    self.elections.asked_to_take_over();
+                }
                 let response = self.raft.handle_transfer_leader(request).await.map_err(text)?;
                 Ok(wire::encode_transfer_reply(&response).into())
             }

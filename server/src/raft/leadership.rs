@@ -10,6 +10,7 @@ use quorate_core::Stamp;
 use tokio::sync::watch;
 
 use super::Raft;
+use super::elections::Elections;
 use crate::clock::wall_clock;
 use crate::member::Role;
 
@@ -54,7 +55,7 @@ pub struct Leadership {
 
 impl Leadership {
     /// Follows `raft`'s metrics until it shuts down.
-    pub fn follow(raft: &Raft, own: u64) -> Self {
+    pub fn follow(raft: &Raft, own: u64, elections: Arc<Elections>) -> Self {
         let (sender, views) = watch::channel(View::default());
         let history = Arc::new(Mutex::new(History { leaderless_since: Some(Instant::now()), ..History::default() }));
         let mut metrics = raft.server_metrics();
@@ -74,6 +75,7 @@ impl Leadership {
                     View { term, leader: now.current_leader, role, voted_for }
                 };
                 record(&kept, *sender.borrow(), view, own);
+                elections.viewed(view);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
                 if metrics.changed().await.is_err() {
                     return;
