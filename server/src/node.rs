@@ -5,6 +5,7 @@
 
 mod gate;
 mod member;
+mod moment;
 mod peer;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::peer_api::link::{Local, PeerEndpoint};
 use crate::peer_api::links::Links;
 use crate::peer_api::messages::Kind;
 use crate::raft::apply::StateMachine;
+use crate::raft::elections::Elections;
 use crate::raft::figures::Figures;
 use crate::raft::handover;
 use crate::raft::inbound::PeerServer;
@@ -122,6 +124,8 @@ struct Inner {
     proposals: Proposals,
     reads: Reads,
     membership: Arc<Membership>,
+    elections: Arc<Elections>,
+    waiters: Arc<Waiters>,
     endpoint: Arc<PeerEndpoint>,
     metrics: Arc<Metrics>,
     logging: LogHandle,
@@ -145,22 +149,31 @@ impl Node {
         let waiters = Arc::new(Waiters::default());
         let refusals = Arc::new(Refusals::new(Arc::clone(&metrics)));
         let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
-        let takeover = Arc::new(Takeover::new(own.member, Arc::clone(&links)));
+        let elections = Arc::new(Elections::new(own.member.0, Arc::clone(&metrics)));
+        let takeover = Arc::new(Takeover::new(own.member, Arc::clone(&links), Arc::clone(&elections)));
         let library = settings(own.cluster, config.heartbeat_interval, config.election_timeout)
             .map_err(|error| NodeError::Timings(error.to_string()))?;
         let patience = (config.election_timeout * 2).max(APPEND_PATIENCE_MIN);
-        let network = Network { links: Arc::clone(&links), takeover: Arc::clone(&takeover), patience };
+        let network = Network {
+            links: Arc::clone(&links),
+            takeover: Arc::clone(&takeover),
+            patience,
+            elections: Arc::clone(&elections),
+            metrics: Arc::clone(&metrics),
+        };
         let machine = StateMachine::new(
             own.member,
             Arc::clone(&replica),
             Arc::clone(&waiters),
             Arc::clone(&snapshots),
             Arc::clone(&metrics),
+            Arc::clone(&elections),
         );
         let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
             .await
             .map_err(|error| NodeError::Raft(error.to_string()))?;
-        let leadership = Leadership::follow(&raft, own.member.0, config.election_timeout * 2);
+        let leadership =
+            Leadership::follow(&raft, own.member.0, config.election_timeout * 2, Arc::clone(&elections));
         takeover.attach(raft.clone(), leadership.clone());
         let timeout = request_timeout(config.election_timeout);
         let proposals = Proposals::start(Parts {
@@ -171,7 +184,6 @@ impl Node {
             waiters: Arc::clone(&waiters),
             clock: Arc::clone(&clock),
             space: log.space(),
-            metrics: Arc::clone(&metrics),
             timeout,
         });
         let reads = Reads::start(
@@ -198,11 +210,12 @@ impl Node {
         let server = Arc::new(PeerServer {
             raft: raft.clone(),
             takeover,
-            leadership: leadership.clone(),
             proposals: proposals.clone(),
             membership: Arc::clone(&membership),
             snapshots: Arc::clone(&snapshots),
             refusals: Arc::clone(&refusals),
+            elections: Arc::clone(&elections),
+            metrics: Arc::clone(&metrics),
         });
         let member_gate = MemberGate::new(own, Arc::clone(&replica), &founders);
         let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
@@ -218,6 +231,8 @@ impl Node {
             proposals,
             reads,
             membership,
+            elections,
+            waiters,
             endpoint,
             metrics,
             logging,

@@ -91,8 +91,8 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         _ = interrupt.recv() => return Ok(()),
     };
     let own = identify(&mut data_dir, &plan, &started)?;
-    let (log, snapshots) = open_storage(&config, &mut data_dir, own)?;
     let metrics = Arc::new(Metrics::new()?);
+    let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
     let founders = founders(&plan, own, &file.bound());
     let ingredients =
         Ingredients { config: config.clone(), own, founders, log, snapshots, metrics: Arc::clone(&metrics), logging };
@@ -177,16 +177,22 @@ fn new_identity(cluster: ClusterId, member: MemberId, incarnation: Incarnation) 
     Identity { cluster: cluster.0, member: member.0, incarnation: incarnation.0, has_log: false }
 }
 
-fn open_storage(config: &Config, data_dir: &mut DataDir, own: Local) -> Result<(Log, Arc<Snapshots>), RunError> {
+fn open_storage(
+    config: &Config,
+    data_dir: &mut DataDir,
+    own: Local,
+    metrics: &Arc<Metrics>,
+) -> Result<(Log, Arc<Snapshots>), RunError> {
     let is_new = data_dir.identity().is_none_or(|identity| !identity.has_log);
-    let options = LogOptions { create: is_new, ..LogOptions::new(own.cluster.0) };
+    let observer = metrics.log_observer();
+    let options = LogOptions { create: is_new, observer, ..LogOptions::new(own.cluster.0) };
     let log = Log::open(data_dir.log_dir(), options)?;
     let keep = match config.max_snapshots {
         Retention::Unlimited => usize::MAX,
         Retention::Newest(count) => count.get(),
     };
     let dir = SnapshotDir::open(&data_dir.snapshot_dir(), own.cluster.0, keep)?;
-    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get());
+    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get(), Arc::clone(metrics));
     data_dir.log_created()?;
     Ok((log, Arc::new(snapshots)))
 }
