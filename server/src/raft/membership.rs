@@ -31,6 +31,9 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A member counts as reachable if it acknowledged a heartbeat within this many heartbeat intervals.
 const HEARTBEATS_MISSED_MAX: u32 = 6;
 
+/// Seconds tried for an ID that is free: more additions of one URL than a client gets done in one second.
+const IDS_TRIED: u64 = 1_000;
+
 /// See the module.
 pub struct Membership {
     own: MemberId,
@@ -164,14 +167,26 @@ impl Membership {
 
     async fn add_here(&self, mut peer_urls: Vec<String>) -> Result<ChangeReply, ChangeReply> {
         peer_urls.sort();
-        let now_s = self.replica.view(|_, now| now.0 / 1_000_000_000);
-        let id = identity::member_id(&peer_urls, "", Some(now_s));
+        let id = self.fresh_id(&peer_urls);
         self.check(&Change::Add { id, peer_urls: peer_urls.clone(), is_learner: true })?;
         let node = PeerNode { peer_urls };
         let added = ChangeMembers::AddNodes(BTreeMap::from([(id.0, node)]));
         let reply = self.commit(added).await?;
         tracing::info!(member = %id, "added a member as a learner; it gets its vote when it has caught up");
         Ok(ChangeReply { member: id.0, ..reply })
+    }
+
+    /// An ID for a new member, as etcd makes it of its URLs and the time; an ID that somebody has or had is passed over, as when
+    /// the same URL is added, removed and added again within a second.
+    fn fresh_id(&self, peer_urls: &[String]) -> MemberId {
+        self.replica.view(|machine, now| {
+            let members = machine.members();
+            let now_s = now.0 / 1_000_000_000;
+            let mut ids = (now_s..now_s + IDS_TRIED).map(|second| identity::member_id(peer_urls, "", Some(second)));
+            let fresh = ids.find(|id| members.member(*id).is_none() && !members.was_removed(*id));
+            // If all are taken, the check that follows says so.
+            fresh.unwrap_or_else(|| identity::member_id(peer_urls, "", Some(now_s)))
+        })
     }
 
     async fn remove_here(&self, id: MemberId) -> Result<ChangeReply, ChangeReply> {
