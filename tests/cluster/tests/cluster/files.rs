@@ -53,12 +53,10 @@ fn a_torn_tail_is_cut_off_and_the_member_starts() {
         let (segment, end) = written(&member);
         let file = OpenOptions::new().write(true).open(&segment).expect("the segment opens");
         let cut = rng.below(90) + 1;
-        if rng.one_in(2) {
-            file.set_len(end - cut).expect("cut");
-        } else {
-            // The length reached the disk and the bytes did not.
-            file.write_all_at(&vec![0; cut as usize], end - cut).expect("zeros");
-        }
+        // Space is taken ahead of time, so a torn write leaves what was there before: zeros, or remains of older use.
+        let remains: Vec<u8> = (0..cut).map(|_| rng.bits() as u8).collect();
+        let torn = if rng.one_in(2) { remains } else { vec![0; cut as usize] };
+        file.write_all_at(&torn, end - cut).expect("torn");
         member.start();
         member.wait_ready(SOON);
         let after = store_of(&member).expect("answers");
