@@ -415,8 +415,13 @@ impl Node {
         });
     }
 
+    /// Whether the log's disk has room, now and from now on.
+    pub(crate) fn space(&self) -> watch::Receiver<Space> {
+        self.0.log.space()
+    }
+
     fn has_room(&self) -> Space {
-        *self.0.log.space().borrow()
+        *self.space().borrow()
     }
 
     /// Whether the log, committed or not, knows of no membership but the founding one.
