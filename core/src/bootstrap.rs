@@ -190,6 +190,8 @@ pub fn decide(facts: &Facts) -> Start {
         Disk::Fresh => {}
     }
     let formed = facts.answers.values().find_map(|answer| match answer {
+        // A member that has joined and heard nothing from its cluster yet cannot tell who belongs to it.
+        Answer::Formed { members, .. } if members.is_empty() => None,
         Answer::Formed { cluster, members, removed } => Some((*cluster, members, removed)),
         Answer::Silent | Answer::Forming { .. } => None,
     });

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::bootstrap::{Disk, Incarnation};
-use quorate_core::{ClusterId, MemberId};
+use quorate_core::bootstrap::{Disk, Incarnation, Known};
+use quorate_core::{ClusterId, MemberId, identity};
 use quorate_transport::http_server::HttpServer;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,21 +91,17 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         _ = interrupt.recv() => return Ok(()),
     };
     let own = identify(&mut data_dir, &plan, &started)?;
-    let (log, snapshots) = open_storage(&config, &mut data_dir, own)?;
     let metrics = Arc::new(Metrics::new()?);
-    let formed_with = file.bound();
+    let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
+    let founders = founders(&plan, own, &file.bound());
     let ingredients =
-        Ingredients { config: config.clone(), own, formed_with, log, snapshots, metrics: Arc::clone(&metrics), logging };
+        Ingredients { config: config.clone(), own, founders, log, snapshots, metrics: Arc::clone(&metrics), logging };
     let node = Node::start(ingredients).await?;
     peer_http.joined(Arc::new(node.clone()));
     match &started {
-        Started::Forms { members, .. } => {
-            let members: BTreeMap<MemberId, Vec<String>> =
-                members.iter().map(|listed| (listed.id, listed.peer_urls.clone())).collect();
-            node.form(&members).await?;
-        }
+        // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
+        Started::Forms { .. } | Started::Restarts => node.form().await?,
         Started::Joins { members, .. } => node.meet(members),
-        Started::Restarts => {}
     }
     let client_servers = client_listeners.serve(&config, &node, &metrics, &clients);
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
@@ -146,6 +142,22 @@ fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Pla
     Ok(Plan::new(config, disk, file.incarnation(), bound))
 }
 
+/// The members this directory took part in founding its cluster with; empty if it joined a cluster that was there.
+fn founders(plan: &Plan, own: Local, bound: &BTreeMap<MemberId, Incarnation>) -> Vec<Known> {
+    let ids: Vec<MemberId> = bound.keys().copied().collect();
+    // A binding that led to nothing may be left from before it joined.
+    if !bound.contains_key(&own.member) || identity::cluster_id(&ids) != own.cluster {
+        return Vec::new();
+    }
+    let known = bound.iter().map(|(id, incarnation)| {
+        // The flags may have changed since; whoever was founded is then named by ID only.
+        let listed = plan.listed.iter().find(|listed| listed.id == *id);
+        let (name, peer_urls) = listed.map(|listed| (listed.name.clone(), listed.peer_urls.clone())).unwrap_or_default();
+        Known { id: *id, name, peer_urls, incarnation: Some(*incarnation) }
+    });
+    known.collect()
+}
+
 /// Who this member is: as the disk says, or as it was just decided, which is written down before anything else.
 fn identify(data_dir: &mut DataDir, plan: &Plan, started: &Started) -> Result<Local, RunError> {
     let identity = match (data_dir.identity(), started) {
@@ -168,16 +180,22 @@ fn new_identity(cluster: ClusterId, member: MemberId, incarnation: Incarnation) 
     Identity { cluster: cluster.0, member: member.0, incarnation: incarnation.0, has_log: false }
 }
 
-fn open_storage(config: &Config, data_dir: &mut DataDir, own: Local) -> Result<(Log, Arc<Snapshots>), RunError> {
+fn open_storage(
+    config: &Config,
+    data_dir: &mut DataDir,
+    own: Local,
+    metrics: &Arc<Metrics>,
+) -> Result<(Log, Arc<Snapshots>), RunError> {
     let is_new = data_dir.identity().is_none_or(|identity| !identity.has_log);
-    let options = LogOptions { create: is_new, ..LogOptions::new(own.cluster.0) };
+    let observer = metrics.log_observer();
+    let options = LogOptions { create: is_new, observer, ..LogOptions::new(own.cluster.0) };
     let log = Log::open(data_dir.log_dir(), options)?;
     let keep = match config.max_snapshots {
         Retention::Unlimited => usize::MAX,
         Retention::Newest(count) => count.get(),
     };
     let dir = SnapshotDir::open(&data_dir.snapshot_dir(), own.cluster.0, keep)?;
-    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get());
+    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get(), Arc::clone(metrics));
     data_dir.log_created()?;
     Ok((log, Arc::new(snapshots)))
 }

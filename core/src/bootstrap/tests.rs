@@ -116,6 +116,16 @@ fn a_member_that_crashed_while_forming_finishes() {
 }
 
 #[test]
+fn a_member_that_does_not_know_its_cluster_yet_is_waited_for() {
+    for intent in [Intent::Form, Intent::Join, Intent::Auto] {
+        let mut facts = facts(2);
+        facts.intent = intent;
+        facts.answers.insert(MemberId(2), formed(Vec::new()));
+        assert!(matches!(decide(&facts), Start::Wait { .. }), "{intent:?}");
+    }
+}
+
+#[test]
 fn an_added_member_joins_only_when_it_says_so() {
     let mut facts = facts(2);
     let members = vec![known(1, None), known(2, Some(6))];

@@ -27,6 +27,7 @@ pub(super) async fn health<M: Member>(shared: &Shared<M>, method: &Method) -> Re
     } else {
         match timeout(HEALTH_DEADLINE, shared.member.read_barrier()).await {
             Ok(Ok(())) => {
+                shared.metrics.health(true);
                 let body = ApiBody::full_static(b"{\"health\":\"true\"}");
                 return reply::typed(StatusCode::OK, reply::TEXT_PLAIN, body);
             }
@@ -34,6 +35,7 @@ pub(super) async fn health<M: Member>(shared: &Shared<M>, method: &Method) -> Re
             Err(_) => "no quorum answered within 1 s".to_owned(),
         }
     };
+    shared.metrics.health(false);
     tracing::debug!(reason, "not healthy");
     let body = ApiBody::full_static(b"{\"health\":\"false\"}\n");
     reply::error_text(StatusCode::SERVICE_UNAVAILABLE, body)

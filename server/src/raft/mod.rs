@@ -10,6 +10,7 @@
 //! | [`reads`] | linearizable reads |
 //! | [`membership`], [`promote`] | adding, removing and updating members |
 //! | [`leadership`], [`takeover`], [`handover`] | who leads, and how that changes quickly |
+//! | [`elections`], [`figures`] | what is measured |
 //! | [`settings`] | the library's configuration, each value with its reason |
 //!
 //! Invariant: no type of the raft library is ever serialised. What goes to disk is owned by
@@ -17,6 +18,7 @@
 
 pub mod apply;
 mod convert;
+pub mod elections;
 pub mod figures;
 pub mod handover;
 pub mod inbound;

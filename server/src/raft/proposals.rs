@@ -22,7 +22,6 @@ use super::types::{BatchBytes, TypeConfig};
 use super::waiters::Waiters;
 use super::Raft;
 use crate::clock::ClusterClock;
-use crate::metrics::Metrics;
 use crate::member::{Committed, ProposeError, Role};
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::{Forward, ForwardReply, Kind};
@@ -77,8 +76,6 @@ pub struct Parts {
     pub clock: Arc<ClusterClock>,
     /// Whether the disk has room.
     pub space: watch::Receiver<Space>,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
     /// How long an operation may take, all in all.
     pub timeout: Duration,
 }
@@ -116,6 +113,12 @@ impl Proposals {
             Ok(Err(_)) => Err(ProposeError::Stopped),
             Err(_) => Err(ProposeError::TimedOut),
         }
+    }
+
+    /// Operations that wait to be gathered.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Takes operations that another member forwarded; answers once they are applied or certainly not taken.

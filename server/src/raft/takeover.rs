@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use quorate_core::MemberId;
 
+use super::elections::Elections;
 use super::leadership::Leadership;
 use super::types::LogId;
 use super::{Raft, entry_id, log_id};
@@ -38,6 +39,7 @@ struct Lost {
 pub struct Takeover {
     own: MemberId,
     links: Arc<Links>,
+    elections: Arc<Elections>,
     lost: Mutex<Option<Lost>>,
     /// Set once the raft library runs; the network is made before it.
     raft: std::sync::OnceLock<(Raft, Leadership)>,
@@ -45,8 +47,8 @@ pub struct Takeover {
 
 impl Takeover {
     /// Has no evidence yet.
-    pub fn new(own: MemberId, links: Arc<Links>) -> Self {
-        Self { own, links, lost: Mutex::new(None), raft: std::sync::OnceLock::new() }
+    pub fn new(own: MemberId, links: Arc<Links>, elections: Arc<Elections>) -> Self {
+        Self { own, links, elections, lost: Mutex::new(None), raft: std::sync::OnceLock::new() }
     }
 
     /// The raft library runs; from now on evidence is acted upon.
@@ -99,6 +101,7 @@ impl Takeover {
             return false;
         }
         *self.lost.lock() = Some(wanted);
+        self.elections.process_ended(leader, term);
         tracing::info!(leader = %MemberId(leader), term, "the leader's process has ended: its port refuses connections");
         true
     }

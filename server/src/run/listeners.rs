@@ -78,13 +78,16 @@ impl ClientListeners {
         let access = Access { origins: names(&config.cors), hosts: names(&config.host_whitelist) };
         let api = ClientApi::new(node.clone(), access, metrics.http().clone());
         let clients = Arc::new(ClientService::new(api.clone(), node.clone()));
+        let counts = metrics;
         let metrics = Arc::new(MetricsService::new(api));
         let limits = ServerLimits::default();
         let clients =
             self.clients.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&clients), limits));
         let metrics =
             self.metrics.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&metrics), limits));
-        clients.chain(metrics).collect()
+        let servers: Vec<HttpServer> = clients.chain(metrics).collect();
+        servers.iter().for_each(|server| counts.add_listener(server.traffic()));
+        servers
     }
 }
 

@@ -74,6 +74,15 @@ pub struct BatchStats {
     pub sync: Duration,
 }
 
+/// The files of a log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LogUsage {
+    /// Segments in use.
+    pub segments: usize,
+    /// Their sizes together.
+    pub bytes: u64,
+}
+
 /// Whether there is room to go on. Ordered from good to bad.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Space {
