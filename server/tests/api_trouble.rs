@@ -149,10 +149,12 @@ async fn a_form_may_have_ten_mebibytes_and_no_more() {
     }
     let pieces = Pieces { size: 64 << 10, count: 161, ends: true };
     let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Via::Plain).await;
+    assert!(!reply.headers().contains_key("connection"));
     assert!(text(reply).await.contains("http: POST too large"));
     // An endless body is not read to its end.
     let pieces = Pieces { size: 64 << 10, count: usize::MAX, ends: false };
     let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Via::Plain).await;
+    assert_eq!(reply.headers()["connection"], "close");
     assert!(text(reply).await.contains("http: POST too large"));
 }
 
