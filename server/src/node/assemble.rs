@@ -197,6 +197,7 @@ fn endpoint(ingredients: &Ingredients, ground: &Ground, raft: &Raft, services: &
         membership: Arc::clone(&services.membership),
         snapshots: Arc::clone(&ingredients.snapshots),
         refusals: Arc::clone(&ground.refusals),
+        space: ingredients.log.space(),
         elections: Arc::clone(&ground.elections),
         metrics: Arc::clone(&ingredients.metrics),
     };

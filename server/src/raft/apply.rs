@@ -114,6 +114,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
+        if !force && !self.snapshots.has_room() {
+            tracing::warn!("no room for a snapshot: the log keeps growing until there is");
+            return None;
+        }
+        Some(self.get_snapshot_builder().await)
+    }
+
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
         SnapshotBuilder::new(Arc::clone(&self.snapshots), meta, self.replica.frozen())

@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use openraft::raft::AppendEntriesResponse;
 use prost::Message as _;
 use quorate_core::Batch;
+use tokio::sync::watch;
 
 use super::elections::Elections;
 use super::membership::Membership;
@@ -21,6 +22,7 @@ use super::{Raft, reads, snapshot_transfer, wire};
 use crate::metrics::Metrics;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::node::Refusals;
+use crate::storage::log::Space;
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -42,6 +44,8 @@ pub struct PeerServer {
     pub snapshots: Arc<super::snapshots::Snapshots>,
     /// Notes that this member was removed.
     pub refusals: Arc<Refusals>,
+    /// Whether the disk has room.
+    pub space: watch::Receiver<Space>,
     /// Hears of signs of the leader.
     pub elections: Arc<Elections>,
     /// Counts.
@@ -84,7 +88,7 @@ impl PeerServer {
                 frame = frames.next(), if room => match frame {
                     Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
                         self.metrics.peers().append_received();
-                        let mut append = Box::pin(append(self.raft.clone(), Arc::clone(&self.elections), id, body));
+                        let mut append = Box::pin(append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
                             Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
@@ -121,7 +125,7 @@ impl PeerServer {
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), Arc::clone(&self.elections), 0, body).await.1,
+            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), 0, body).await.1,
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -160,6 +164,11 @@ impl PeerServer {
         }
     }
 
+    /// Whether the log can take nothing but votes: entries would wait for room, and votes behind them.
+    fn is_exhausted(&self) -> bool {
+        *self.space.borrow() == Space::Exhausted
+    }
+
     async fn vote(&self, body: Bytes) -> Reply {
         let (mut request, leader_lost) = wire::decode_vote(body).map_err(text)?;
         // The candidate's word is not enough: this member must have seen the leader's end itself.
@@ -176,9 +185,13 @@ impl PeerServer {
     }
 }
 
-async fn append(raft: Raft, elections: Arc<Elections>, id: u64, body: Bytes) -> (u64, Reply) {
+async fn append(raft: Raft, elections: Arc<Elections>, is_exhausted: bool, id: u64, body: Bytes) -> (u64, Reply) {
     let reply = async {
         let request = wire::decode_append(body).map_err(text)?;
+        if is_exhausted && !request.entries.is_empty() {
+            elections.heard_of_leader();
+            return Err("this member's disk has no room for further entries".to_owned());
+        }
         let response = raft.append_entries(request).await.map_err(text)?;
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
             elections.heard_of_leader();

@@ -15,11 +15,15 @@ use quorate_core::snapshot::Restore;
 use super::types::{SnapshotMeta, SnapshotOf, TypeConfig};
 use super::{Raft, entry_id, log_id, membership_from_record, membership_to_record};
 use crate::metrics::{Metrics, SnapshotMetrics};
+use crate::storage::disk::free_bytes;
 use crate::storage::log::Log;
 use crate::storage::snapshot::{self, SnapshotDir, SnapshotReader, SnapshotReceiver};
 
 /// A snapshot is due after this much log, whatever the operations: it bounds the disk, and the time a restart takes.
 const LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// Room that is left alone when a snapshot is written: the log's next segment needs it more.
+const ROOM_MIN: u64 = 80 << 20;
 
 /// A complete snapshot on this member's disk.
 #[derive(Debug)]
@@ -70,6 +74,13 @@ impl Snapshots {
     /// Where transfers are counted.
     pub(super) fn metrics(&self) -> &SnapshotMetrics {
         self.metrics.snapshots()
+    }
+
+    /// Whether the disk has room for another snapshot of the size of the newest.
+    pub(super) fn has_room(&self) -> bool {
+        let newest = self.dir.list().ok().and_then(|files| files.last().cloned());
+        let size = newest.and_then(|file| std::fs::metadata(file).ok()).map_or(0, |file| file.len());
+        free_bytes(self.dir.path()).is_ok_and(|free| free >= 2 * size + ROOM_MIN)
     }
 
     /// Begins to take in another member's snapshot.
@@ -144,7 +155,17 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         };
         let dir = self.snapshots.dir.clone();
         let since = Instant::now();
-        let reader = blocking(move || write(&dir, meta, &machine)).await?;
+        let reader = match blocking(move || write(&dir, meta, &machine)).await {
+            Ok(reader) => reader,
+            // To the library a failed snapshot is the end. For want of room it is a delay, if there is an older one to name.
+            Err(error) => match self.snapshots.newest().await? {
+                Some(older) => {
+                    tracing::error!(%error, "could not write a snapshot; the log is kept back to the one before");
+                    return Ok(older);
+                }
+                None => return Err(error),
+            },
+        };
         self.snapshots.metrics.snapshots().saved(since.elapsed(), reader.size());
         tracing::info!(file = %reader.path().display(), bytes = reader.size(), "wrote a snapshot");
         loaded(reader)

@@ -144,6 +144,12 @@ impl SnapshotDir {
         Ok(Self { dir: dir.into(), cluster, keep: keep.max(1) })
     }
 
+    /// Where the snapshots are.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
     /// Begins a new snapshot. Nothing is visible until [`SnapshotWriter::finish`].
     ///
     /// # Errors
