@@ -121,8 +121,8 @@ impl Members {
         changes
     }
 
-    /// Notes what a member says about itself. Returns how many store indexes that takes: none if it says nothing new,
-    /// or is not a member.
+    /// Notes what a member says about itself. Returns how many store indexes that takes: one, as in etcd, where each start
+    /// writes these attributes anew; none if it is not a member.
     pub(crate) fn publish(
         &mut self,
         id: MemberId,
@@ -137,7 +137,8 @@ impl Members {
             incarnation: Some(incarnation),
             ..Member::clone(member)
         };
-        self.put(published)
+        self.put(published);
+        1
     }
 
     /// Sets the cluster version. Returns how many store indexes that takes: none if it is the version already.

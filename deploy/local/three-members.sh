@@ -31,7 +31,7 @@ server() {
 running() {
   local pid
   pid="$(cat "$directory/$1.pid" 2>/dev/null)" || return 1
-  [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -c -x -e "--data-dir=$directory/$1")" = 1 ] || return 1
+  [ "$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -c -x -e "--data-dir=$directory/$1")" = 1 ] || return 1
   echo "$pid"
 }
 

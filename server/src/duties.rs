@@ -17,6 +17,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const EXPIRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// A leader looks for due keys at least this often, since a new key may be due before the one it waited for.
 const EXPIRY_PAUSE_MAX: Duration = Duration::from_millis(100);
+/// How often a member without a leader knocks at its peers.
+const SEEK_PAUSE: Duration = Duration::from_millis(500);
 /// How often the links are compared with the membership.
 const LINKS_PAUSE: Duration = Duration::from_millis(50);
 
@@ -26,6 +28,7 @@ pub(crate) fn start(node: &Node) -> Vec<JoinHandle<()>> {
         tokio::spawn(publish(node.clone())),
         tokio::spawn(expire(node.clone())),
         tokio::spawn(keep_links(node.clone())),
+        tokio::spawn(seek_leader(node.clone())),
         tokio::spawn(notice_end(node.clone())),
     ]
 }
@@ -84,6 +87,16 @@ async fn keep_links(node: Node) {
             continue;
         }
         node.align_links(&members);
+    }
+}
+
+/// While no leader is known, knocks at all peers: one that has removed this member, or leads without its knowledge, says so.
+async fn seek_leader(node: Node) {
+    loop {
+        tokio::time::sleep(SEEK_PAUSE).await;
+        if node.status().leader.is_none() {
+            node.knock().await;
+        }
     }
 }
 

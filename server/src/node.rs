@@ -24,6 +24,7 @@ use crate::logging::LogHandle;
 use crate::metrics::Metrics;
 use crate::peer_api::link::{Local, PeerEndpoint};
 use crate::peer_api::links::Links;
+use crate::peer_api::messages::Kind;
 use crate::raft::apply::StateMachine;
 use crate::raft::elections::Elections;
 use crate::raft::figures::Figures;
@@ -42,12 +43,15 @@ use crate::raft::{LogStore, PeerNode, Raft};
 use crate::replica::Replica;
 use crate::storage::log::{Log, Space};
 use gate::MemberGate;
+pub use gate::Refusals;
 
 /// A write is given up after this and two election timeouts, as in etcd.
 const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
 /// A follower that does not answer an append for so long is tried anew.
 const APPEND_PATIENCE_MIN: Duration = Duration::from_secs(2);
 
+/// How long a peer may take to answer a knock.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a member looks whether the log has removed it.
 const REMOVAL_CHECK: Duration = Duration::from_millis(200);
 
@@ -121,7 +125,7 @@ struct Inner {
     started_at: Stamp,
     stop: watch::Sender<Option<StopReason>>,
     /// The link observer's word that a peer refused this member for good.
-    refusals: Arc<gate::Refusals>,
+    refusals: Arc<Refusals>,
     duties: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -136,7 +140,7 @@ impl Node {
         let started_at = clock.now();
         let replica = Arc::new(Replica::new(Arc::clone(&clock)));
         let waiters = Arc::new(Waiters::default());
-        let refusals = Arc::new(gate::Refusals::new(Arc::clone(&metrics)));
+        let refusals = Arc::new(Refusals::new(Arc::clone(&metrics)));
         let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
         let elections = Arc::new(Elections::new(own.member.0, Arc::clone(&metrics)));
         let takeover = Arc::new(Takeover::new(own.member, Arc::clone(&links), Arc::clone(&elections)));
@@ -161,7 +165,8 @@ impl Node {
         let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
             .await
             .map_err(|error| NodeError::Raft(error.to_string()))?;
-        let leadership = Leadership::follow(&raft, own.member.0, Arc::clone(&elections));
+        let patience = config.election_timeout * 2;
+        let leadership = Leadership::follow(&raft, own.member.0, patience, Arc::clone(&elections));
         takeover.attach(raft.clone(), leadership.clone());
         let timeout = request_timeout(config.election_timeout);
         let proposals = Proposals::start(Parts {
@@ -198,11 +203,13 @@ impl Node {
         let server = Arc::new(PeerServer {
             raft: raft.clone(),
             takeover,
+            leadership: leadership.clone(),
             proposals: proposals.clone(),
             membership: Arc::clone(&membership),
             snapshots: Arc::clone(&snapshots),
             elections: Arc::clone(&elections),
             metrics: Arc::clone(&metrics),
+            refusals: Arc::clone(&refusals),
         });
         let member_gate = MemberGate::new(own, Arc::clone(&replica), formed_with.clone());
         let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
@@ -344,6 +351,15 @@ impl Node {
         if self.may_serve() {
             self.0.links.retain(|member| members.iter().any(|(known, _)| *known == member));
         }
+    }
+
+    /// Asks each peer something small, so that the links try to connect and a refusal is noticed.
+    pub(crate) async fn knock(&self) {
+        let others = self.0.replica.view(|machine, _| machine.members().iter().map(|m| m.id).collect::<Vec<_>>());
+        let asked = others.into_iter().filter(|id| *id != self.0.own.member).map(|id| {
+            self.0.links.call(id, Kind::ReadIndex, bytes::Bytes::new(), KNOCK_TIMEOUT)
+        });
+        futures_util::future::join_all(asked).await;
     }
 
     /// Returns once the log failed, and why.

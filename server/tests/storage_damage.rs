@@ -153,6 +153,35 @@ async fn a_batch_whose_sectors_arrived_in_any_order_is_cut() {
 }
 
 #[tokio::test]
+async fn pieces_of_a_torn_batch_do_not_come_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let log = open(dir.path(), true).expect("new");
+    append(&log, vec![entry(1, 0, 100)]).await.expect("append");
+    log.close();
+    let mut image = Image::of(dir.path());
+    image.unmark();
+    let (name, before) = image.last_used();
+    image.write(dir.path());
+    let log = open(dir.path(), false).expect("opens");
+    append(&log, (1..6).map(|index| entry(1, index, 100)).collect()).await.expect("append");
+    log.close();
+    let mut image = Image::of(dir.path());
+    image.unmark();
+    image.0.get_mut(&name).expect("there")[before..before + 24].fill(0);
+    image.write(dir.path());
+    let log = open(dir.path(), false).expect("a torn batch is cut");
+    assert_eq!(contents(&log).1, [entry(1, 0, 100)]);
+    // Exactly as long as the lost record: what follows it on disk is a record of the torn batch.
+    append(&log, vec![entry(2, 1, 100)]).await.expect("append");
+    log.close();
+    let mut image = Image::of(dir.path());
+    image.unmark();
+    image.write(dir.path());
+    let log = open(dir.path(), false).expect("opens");
+    assert_eq!(contents(&log).1, [entry(1, 0, 100), entry(2, 1, 100)]);
+}
+
+#[tokio::test]
 async fn moved_and_doubled_blocks_are_refused() {
     let (image, held) = sample().await;
     let dir = tempfile::tempdir().expect("dir");

@@ -35,11 +35,14 @@ struct Volatile {
     /// Syncs left before one does not return; negative for never.
     syncs_left: AtomicI64,
     stalled: AtomicBool,
+    /// The last write was the log's mark: it is idle.
+    marked: AtomicBool,
 }
 
 impl Disk for Volatile {
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut unsynced = self.unsynced.lock().expect("not poisoned");
+        self.marked.store(bytes.len() >= 24 && bytes[bytes.len() - 4] == 7, SeqCst);
         let inode = file.metadata()?.ino();
         let end = offset + bytes.len() as u64;
         for sector in offset / SECTOR..end.div_ceil(SECTOR) {
@@ -160,6 +163,11 @@ async fn work(log: &Log, disk: &Volatile, random: &mut Random) -> Issued {
         waiting.push_back((issued.entries.len(), begin(log, entries).await));
         if random.one_in(2) {
             collect(&mut waiting, disk, &mut issued).await;
+        }
+        if random.one_in(12) {
+            while !disk.marked.load(SeqCst) && !disk.stalled.load(SeqCst) {
+                tokio::task::yield_now().await;
+            }
         }
     }
     collect(&mut waiting, disk, &mut issued).await;

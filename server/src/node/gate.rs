@@ -75,7 +75,7 @@ impl Gate for MemberGate {
 }
 
 /// Watches the links: counts for the metrics, and notes a refusal that is for good.
-pub(super) struct Refusals {
+pub struct Refusals {
     metrics: Arc<Metrics>,
     for_good: watch::Sender<Option<Refusal>>,
 }
@@ -83,6 +83,12 @@ pub(super) struct Refusals {
 impl Refusals {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, for_good: watch::Sender::new(None) }
+    }
+
+    /// The leader says that it has removed this member; its log will not say so any more.
+    pub(crate) fn removed_by_leader(&self) {
+        let text = "the leader says that this member was removed";
+        self.for_good.send_replace(Some(Refusal::new(RefusalCode::RemovedMember, text)));
     }
 
     /// A receiver of the refusal that is for good.

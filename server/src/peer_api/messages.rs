@@ -36,6 +36,8 @@ pub enum Kind {
     Change = 11,
     /// The leader lives: an [`Append`] without entries, answered by [`AppendReply`].
     Heartbeat = 12,
+    /// The leader has removed the receiver from the cluster, whose log ends before that. Empty, no body in the answer.
+    Removed = 13,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             10 => Self::LeaderLost,
             11 => Self::Change,
             12 => Self::Heartbeat,
+            13 => Self::Removed,
             _ => return None,
         })
     }
@@ -71,7 +74,8 @@ impl Kind {
             | Self::ReadIndex
             | Self::LeaderLost
             | Self::Change
-            | Self::Heartbeat => Class::Heartbeat,
+            | Self::Heartbeat
+            | Self::Removed => Class::Heartbeat,
         }
     }
 }

@@ -58,6 +58,18 @@ impl Elections {
         }
     }
 
+    /// How long ago the leader was heard of, or this member started.
+    pub fn silence(&self) -> Duration {
+        self.last_sign().unwrap_or(self.began).elapsed()
+    }
+
+    fn last_sign(&self) -> Option<Instant> {
+        match self.last_sign.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(self.began + Duration::from_nanos(nanos)),
+        }
+    }
+
     /// The process of the leader of `term` was seen to have ended.
     pub fn process_ended(&self, leader: u64, term: u64) {
         self.story.lock().ended = Some((leader, term));
@@ -77,10 +89,7 @@ impl Elections {
 
     /// What this member knows about the leadership has changed.
     pub fn viewed(&self, view: View) {
-        let last_sign = match self.last_sign.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(self.began + Duration::from_nanos(nanos)),
-        };
+        let last_sign = self.last_sign();
         let won = {
             let mut story = self.story.lock();
             story.view(self.own, view, last_sign, Instant::now());
@@ -152,6 +161,8 @@ impl Story {
         self.has_past.get_or_insert(view.term > 0);
         let leads = view.leader == Some(own) && view.role == Role::Leader;
         if leads && self.leader == Some((own, view.term)) {
+            // It may have lost its quorum for a while.
+            self.leading_since.get_or_insert(now);
             return;
         }
         if self.leading_since.take().is_some() {

@@ -9,16 +9,19 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
+use openraft::raft::AppendEntriesResponse;
 use prost::Message as _;
 use quorate_core::Batch;
 
 use super::elections::Elections;
+use super::leadership::Leadership;
 use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
 use crate::metrics::Metrics;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
+use crate::node::Refusals;
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -32,16 +35,20 @@ pub struct PeerServer {
     pub raft: Raft,
     /// Looks for the end of the leader's process.
     pub takeover: Arc<Takeover>,
+    /// Who leads.
+    pub leadership: Leadership,
     /// Takes forwarded operations.
     pub proposals: Proposals,
     /// Takes membership changes.
     pub membership: Arc<Membership>,
     /// Receives snapshots.
     pub snapshots: Arc<super::snapshots::Snapshots>,
-    /// Hears of signs of the leader.
+    /// Hears that the leader hands over.
     pub elections: Arc<Elections>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Notes that this member was removed.
+    pub refusals: Arc<Refusals>,
 }
 
 /// A reply's body, or why there is none.
@@ -76,9 +83,8 @@ impl PeerServer {
                 Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if room => match frame {
                     Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
-                        self.elections.heard_of_leader();
                         self.metrics.peers().append_received();
-                        let mut append = Box::pin(append(self.raft.clone(), id, body));
+                        let mut append = Box::pin(append(self.raft.clone(), self.leadership.clone(), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
                             Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
@@ -115,10 +121,7 @@ impl PeerServer {
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => {
-                self.elections.heard_of_leader();
-                append(self.raft.clone(), 0, body).await.1
-            }
+            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), self.leadership.clone(), 0, body).await.1,
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -147,6 +150,10 @@ impl PeerServer {
                 let change = messages::Change::decode(body).map_err(text)?;
                 Ok(self.membership.serve(change).await.encode_to_vec().into())
             }
+            Kind::Removed => {
+                self.refusals.removed_by_leader();
+                Ok(Bytes::new())
+            }
             Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotEnd => {
                 Err("snapshots travel on a connection of their own".to_owned())
             }
@@ -169,10 +176,13 @@ impl PeerServer {
     }
 }
 
-async fn append(raft: Raft, id: u64, body: Bytes) -> (u64, Reply) {
+async fn append(raft: Raft, leadership: Leadership, id: u64, body: Bytes) -> (u64, Reply) {
     let reply = async {
         let request = wire::decode_append(body).map_err(text)?;
         let response = raft.append_entries(request).await.map_err(text)?;
+        if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+            leadership.heard();
+        }
         Ok(wire::encode_append_reply(&response).into())
     };
     (id, reply.await)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openraft::ServerState;
+use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
 use quorate_core::Stamp;
@@ -38,12 +38,14 @@ impl Default for View {
 pub struct History {
     /// How often a leader was seen that was not the one before.
     pub changes: u64,
-    /// Seconds spent without a leader so far, not counting the present spell.
+    /// Time without a sign of a leader so far, not counting the present spell.
     pub leaderless: Duration,
     /// Since when there is no leader, if so.
     pub leaderless_since: Option<Instant>,
     /// Since when the present leader leads, by this member's wall clock.
     pub leader_since: Stamp,
+    /// The same by its monotonic clock.
+    leader_seen: Option<Instant>,
 }
 
 /// See the module.
@@ -51,18 +53,25 @@ pub struct History {
 pub struct Leadership {
     views: watch::Receiver<View>,
     history: Arc<Mutex<History>>,
+    elections: Arc<Elections>,
 }
 
 impl Leadership {
     /// Follows `raft`'s metrics until it shuts down.
-    pub fn follow(raft: &Raft, own: u64, elections: Arc<Elections>) -> Self {
+    ///
+    /// A leader counts as lost when it was silent for `patience`: towards its followers, or as a leader itself when no quorum
+    /// acknowledges it any more. No write could succeed then, so it is honest to say that there is no leader.
+    pub fn follow(raft: &Raft, own: u64, patience: Duration, elections: Arc<Elections>) -> Self {
         let (sender, views) = watch::channel(View::default());
         let history = Arc::new(Mutex::new(History { leaderless_since: Some(Instant::now()), ..History::default() }));
         let mut metrics = raft.server_metrics();
+        let data = raft.data_metrics();
         let kept = Arc::clone(&history);
+        let story = Arc::clone(&elections);
         tokio::spawn(async move {
+            let mut elected = Instant::now();
             loop {
-                let view = {
+                let mut view = {
                     let now = metrics.borrow_watched();
                     let role = match now.state {
                         ServerState::Leader => Role::Leader,
@@ -74,15 +83,34 @@ impl Leadership {
                     let voted_for = (term > 0).then_some(now.vote.leader_id.voted_for);
                     View { term, leader: now.current_leader, role, voted_for }
                 };
-                record(&kept, *sender.borrow(), view, own);
-                elections.viewed(view);
+                if view.term != sender.borrow().term {
+                    elected = Instant::now();
+                }
+                let is_alone = metrics.borrow_watched().membership_config.voter_ids().count() <= 1;
+                let silence = match view.role {
+                    Role::Leader if is_alone => Duration::ZERO,
+                    Role::Leader => data.borrow_watched().last_quorum_acked.as_ref().map_or(elected.elapsed(), |at| at.elapsed()),
+                    _ => story.silence(),
+                };
+                if silence >= patience && view.leader.is_some() {
+                    // The library keeps naming the old leader, and a leader without a quorum keeps naming itself.
+                    view = View { leader: None, role: if view.role == Role::Leader { Role::Candidate } else { view.role }, ..view };
+                }
+                record(&kept, *sender.borrow(), view, own, &story);
+                story.viewed(view);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
-                if metrics.changed().await.is_err() {
-                    return;
+                tokio::select! {
+                    changed = metrics.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(patience / 4) => {}
                 }
             }
         });
-        Self { views, history }
+        Self { views, history, elections }
+    }
+
+    /// The leader was heard: it sent entries or a heartbeat.
+    pub fn heard(&self) {
+        self.elections.heard_of_leader();
     }
 
     /// The present view.
@@ -106,17 +134,23 @@ impl Leadership {
     }
 }
 
-fn record(history: &Mutex<History>, before: View, now: View, own: u64) {
+fn record(history: &Mutex<History>, before: View, now: View, own: u64, story: &Elections) {
     if before.leader == now.leader && before.term == now.term {
         return;
     }
     let mut history = history.lock();
+    if before.leader.is_some() {
+        // There was no leader since the last sign of it, not since somebody noticed.
+        let silence = if before.role == Role::Leader { Duration::ZERO } else { story.silence() };
+        history.leaderless_since = history.leader_seen.max(Instant::now().checked_sub(silence));
+    }
     match now.leader {
         Some(leader) => {
             let gap = history.leaderless_since.take().map(|since| since.elapsed()).unwrap_or_default();
             history.leaderless += gap;
             history.changes += 1;
             history.leader_since = wall_clock();
+            history.leader_seen = Some(Instant::now());
             let whose = if leader == own { "this member leads" } else { "leader elected" };
             tracing::info!(leader = %format_args!("{leader:x}"), term = now.term, leaderless_ms = gap.as_millis(), "{whose}");
         }

@@ -26,6 +26,8 @@ use crate::replica::Replica;
 
 /// Between two attempts while there is no leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// How long a removed member may take to acknowledge that it was told.
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A member counts as reachable if it acknowledged a heartbeat within this many heartbeat intervals.
 const HEARTBEATS_MISSED_MAX: u32 = 6;
 
@@ -186,6 +188,12 @@ impl Membership {
         };
         let reply = self.commit(change).await?;
         tracing::info!(member = %id, "removed a member");
+        // Replication to it ended before it could learn of its removal. If it cannot be told now, its peers will tell it when
+        // it next tries to reach them.
+        let farewell = self.links.call(id, Kind::Removed, bytes::Bytes::new(), FAREWELL_TIMEOUT).await;
+        if let Err(reason) = farewell {
+            tracing::info!(member = %id, %reason, "could not tell the member that it was removed");
+        }
         Ok(reply)
     }
 

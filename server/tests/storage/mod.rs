@@ -3,7 +3,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test binary uses its own part, and which one differs"
+    clippy::print_stdout,
+    reason = "each test binary uses its own part, and which one differs; seeds are printed"
 )]
 
 use std::collections::BTreeMap;

