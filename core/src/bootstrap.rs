@@ -190,6 +190,8 @@ pub fn decide(facts: &Facts) -> Start {
         Disk::Fresh => {}
     }
     let formed = facts.answers.values().find_map(|answer| match answer {
+        // A member that has joined and heard nothing from its cluster yet cannot tell who belongs to it.
+        Answer::Formed { members, .. } if members.is_empty() => None,
         Answer::Formed { cluster, members, removed } => Some((*cluster, members, removed)),
         Answer::Silent | Answer::Forming { .. } => None,
     });
@@ -441,6 +443,16 @@ mod tests {
         facts.bound = Some(all(3));
         facts.answers.insert(MemberId(2), formed(vec![known(1, Some(101)), known(2, Some(102)), known(3, Some(103))]));
         assert_eq!(decide(&facts), Start::Form);
+    }
+
+    #[test]
+    fn a_member_that_does_not_know_its_cluster_yet_is_waited_for() {
+        for intent in [Intent::Form, Intent::Join, Intent::Auto] {
+            let mut facts = facts(2);
+            facts.intent = intent;
+            facts.answers.insert(MemberId(2), formed(Vec::new()));
+            assert!(matches!(decide(&facts), Start::Wait { .. }), "{intent:?}");
+        }
     }
 
     #[test]

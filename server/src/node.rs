@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
 use quorate_core::bootstrap::{Incarnation, Known};
 use quorate_core::{Command, MemberId, Stamp};
@@ -78,8 +79,8 @@ pub struct Ingredients {
     pub config: Config,
     /// Who it is.
     pub own: Local,
-    /// The incarnations its cluster was formed with, if it took part in the forming.
-    pub formed_with: BTreeMap<MemberId, Incarnation>,
+    /// The members its cluster was formed with, in the incarnations of then, if it took part in the forming.
+    pub founders: Vec<Known>,
     /// Its log.
     pub log: Log,
     /// Its snapshots.
@@ -96,6 +97,12 @@ pub enum NodeError {
     /// The raft library refuses the timings.
     #[error("the heartbeat interval and the election timeout do not fit together: {0}")]
     Timings(String),
+    /// It has not finished founding its cluster, and the flags name other founders than before.
+    #[error(
+        "this data directory was about to form a cluster with member {0}, which --initial-cluster no longer lists. Start with \
+         the flags of the first start; or, if no member of that cluster ever got ready, with empty data directories on all"
+    )]
+    FoundersChanged(MemberId),
     /// The raft library could not read the disk.
     #[error("cannot start from what is on the disk: {0}")]
     Raft(String),
@@ -108,7 +115,7 @@ pub struct Node(Arc<Inner>);
 struct Inner {
     own: Local,
     config: Config,
-    formed_with: BTreeMap<MemberId, Incarnation>,
+    founders: Vec<Known>,
     raft: Raft,
     log: Log,
     leadership: Leadership,
@@ -135,7 +142,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn start(ingredients: Ingredients) -> Result<Self, NodeError> {
-        let Ingredients { config, own, formed_with, log, snapshots, metrics, logging } = ingredients;
+        let Ingredients { config, own, founders, log, snapshots, metrics, logging } = ingredients;
         let clock = Arc::new(ClusterClock::default());
         let started_at = clock.now();
         let replica = Arc::new(Replica::new(Arc::clone(&clock)));
@@ -165,8 +172,8 @@ impl Node {
         let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
             .await
             .map_err(|error| NodeError::Raft(error.to_string()))?;
-        let patience = config.election_timeout * 2;
-        let leadership = Leadership::follow(&raft, own.member.0, patience, Arc::clone(&elections));
+        let leadership =
+            Leadership::follow(&raft, own.member.0, config.election_timeout * 2, Arc::clone(&elections));
         takeover.attach(raft.clone(), leadership.clone());
         let timeout = request_timeout(config.election_timeout);
         let proposals = Proposals::start(Parts {
@@ -203,20 +210,19 @@ impl Node {
         let server = Arc::new(PeerServer {
             raft: raft.clone(),
             takeover,
-            leadership: leadership.clone(),
             proposals: proposals.clone(),
             membership: Arc::clone(&membership),
             snapshots: Arc::clone(&snapshots),
+            refusals: Arc::clone(&refusals),
             elections: Arc::clone(&elections),
             metrics: Arc::clone(&metrics),
-            refusals: Arc::clone(&refusals),
         });
-        let member_gate = MemberGate::new(own, Arc::clone(&replica), formed_with.clone());
+        let member_gate = MemberGate::new(own, Arc::clone(&replica), &founders);
         let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
         let node = Self(Arc::new(Inner {
             own,
             config,
-            formed_with,
+            founders,
             raft,
             log,
             leadership,
@@ -241,24 +247,26 @@ impl Node {
         Ok(node)
     }
 
-    /// Writes the first entry of a new cluster, as each of its members does, unless it is there already.
+    /// Writes the first entry of the cluster this member founded, as each founder does, unless it is there already; does nothing
+    /// for a member that joined.
     ///
     /// # Errors
-    /// When the raft library cannot write it.
-    pub async fn form(&self, members: &BTreeMap<MemberId, Vec<String>>) -> Result<(), NodeError> {
-        let raft = &self.0.raft;
+    /// When the raft library cannot write it, or the flags no longer say who the founders are.
+    pub async fn form(&self) -> Result<(), NodeError> {
+        let (raft, founders) = (&self.0.raft, &self.0.founders);
         let text = |error: &dyn std::fmt::Display| NodeError::Raft(error.to_string());
-        if raft.is_initialized().await.map_err(|error| text(&error))? {
+        if founders.is_empty() || raft.is_initialized().await.map_err(|error| text(&error))? {
             return Ok(());
         }
-        let nodes: BTreeMap<u64, PeerNode> =
-            members.iter().map(|(id, urls)| (id.0, PeerNode { peer_urls: urls.clone() })).collect();
-        for (id, node) in &nodes {
-            self.0.links.ensure(MemberId(*id), &node.peer_urls);
+        if let Some(unknown) = founders.iter().find(|founder| founder.peer_urls.is_empty()) {
+            return Err(NodeError::FoundersChanged(unknown.id));
         }
+        let node = |founder: &Known| (founder.id.0, PeerNode { peer_urls: founder.peer_urls.clone() });
+        let nodes: BTreeMap<u64, PeerNode> = founders.iter().map(node).collect();
+        self.meet(founders);
         // Whoever writes the first entry stands for election. All may, since the entry is the same; but if all did at once,
         // they would split the vote. So the member with the smallest ID goes first, and the others only if it does not.
-        if members.keys().next() != Some(&self.0.own.member) {
+        if nodes.keys().next() != Some(&self.0.own.member.0) {
             let patience = self.0.config.election_timeout * 2;
             let mut views = self.0.leadership.watch();
             let heard = tokio::time::timeout(patience, views.wait_for(|view| view.term > 0)).await;
@@ -411,14 +419,29 @@ impl Node {
         *self.0.log.space().borrow()
     }
 
+    /// Whether the log, committed or not, knows of no membership but the founding one.
+    fn has_only_founders(&self) -> bool {
+        let metrics = self.0.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let mut ids = metrics.membership_config.membership().nodes().map(|(id, _)| *id).peekable();
+        ids.peek().is_none() || ids.eq(self.0.founders.iter().map(|founder| founder.id.0))
+    }
+
     /// All members with the incarnations they are known to live in.
     fn known_members(&self) -> Vec<Known> {
+        let founders = &self.0.founders;
+        let founded_with = |id| founders.iter().find(|founder| founder.id == id).and_then(|founder| founder.incarnation);
         self.0.replica.view(|machine, _| {
+            // Until the first entry is committed, the founders are known from the founding; who asks then must not take this
+            // cluster for one that it has no part in.
+            if machine.members().is_empty() {
+                return if self.has_only_founders() { founders.clone() } else { Vec::new() };
+            }
             let known = machine.members().iter().map(|member| Known {
                 id: member.id,
                 name: member.name.clone(),
                 peer_urls: member.peer_urls.clone(),
-                incarnation: member.incarnation.map(Incarnation).or_else(|| self.0.formed_with.get(&member.id).copied()),
+                incarnation: member.incarnation.map(Incarnation).or_else(|| founded_with(member.id)),
             });
             known.collect()
         })

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::bootstrap::{Disk, Incarnation};
-use quorate_core::{ClusterId, MemberId};
+use quorate_core::bootstrap::{Disk, Incarnation, Known};
+use quorate_core::{ClusterId, MemberId, identity};
 use quorate_transport::http_server::HttpServer;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bootstrap::{self, Forming, Plan, Started};
@@ -68,13 +69,13 @@ pub enum RunError {
     Stopped(StopReason),
 }
 
-/// Runs a member until it is told to stop.
+/// Runs a member until it is told to stop. Its clients are served on the runtime `clients`, all else on the present one.
 ///
 /// # Errors
 /// Why it could not start, or could not go on.
-pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
+pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<(), RunError> {
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
     let plan = plan(&config, &data_dir, &file)?;
     let forming = Arc::new(Forming::new(&plan));
@@ -92,21 +93,17 @@ pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
     let own = identify(&mut data_dir, &plan, &started)?;
     let metrics = Arc::new(Metrics::new()?);
     let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
-    let formed_with = file.bound();
+    let founders = founders(&plan, own, &file.bound());
     let ingredients =
-        Ingredients { config: config.clone(), own, formed_with, log, snapshots, metrics: Arc::clone(&metrics), logging };
+        Ingredients { config: config.clone(), own, founders, log, snapshots, metrics: Arc::clone(&metrics), logging };
     let node = Node::start(ingredients).await?;
     peer_http.joined(Arc::new(node.clone()));
     match &started {
-        Started::Forms { members, .. } => {
-            let members: BTreeMap<MemberId, Vec<String>> =
-                members.iter().map(|listed| (listed.id, listed.peer_urls.clone())).collect();
-            node.form(&members).await?;
-        }
+        // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
+        Started::Forms { .. } | Started::Restarts => node.form().await?,
         Started::Joins { members, .. } => node.meet(members),
-        Started::Restarts => {}
     }
-    let client_servers = client_listeners.serve(&config, &node, &metrics)?;
+    let client_servers = client_listeners.serve(&config, &node, &metrics, &clients);
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
 
     let reason = tokio::select! {
@@ -140,6 +137,22 @@ fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Pla
     }
     let bound = Some(file.bound()).filter(|bound| !bound.is_empty());
     Ok(Plan::new(config, disk, file.incarnation(), bound))
+}
+
+/// The members this directory took part in founding its cluster with; empty if it joined a cluster that was there.
+fn founders(plan: &Plan, own: Local, bound: &BTreeMap<MemberId, Incarnation>) -> Vec<Known> {
+    let ids: Vec<MemberId> = bound.keys().copied().collect();
+    // A binding that led to nothing may be left from before it joined.
+    if !bound.contains_key(&own.member) || identity::cluster_id(&ids) != own.cluster {
+        return Vec::new();
+    }
+    let known = bound.iter().map(|(id, incarnation)| {
+        // The flags may have changed since; whoever was founded is then named by ID only.
+        let listed = plan.listed.iter().find(|listed| listed.id == *id);
+        let (name, peer_urls) = listed.map(|listed| (listed.name.clone(), listed.peer_urls.clone())).unwrap_or_default();
+        Known { id: *id, name, peer_urls, incarnation: Some(*incarnation) }
+    });
+    known.collect()
 }
 
 /// Who this member is: as the disk says, or as it was just decided, which is written down before anything else.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorate_core::MemberId;
-use quorate_core::bootstrap::Incarnation;
+use quorate_core::bootstrap::{Incarnation, Known};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -20,7 +20,8 @@ pub(super) struct MemberGate {
 }
 
 impl MemberGate {
-    pub(super) fn new(own: Local, replica: Arc<Replica>, formed_with: BTreeMap<MemberId, Incarnation>) -> Self {
+    pub(super) fn new(own: Local, replica: Arc<Replica>, founders: &[Known]) -> Self {
+        let formed_with = founders.iter().filter_map(|founder| Some((founder.id, founder.incarnation?))).collect();
         Self { own, replica, formed_with }
     }
 

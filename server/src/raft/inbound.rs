@@ -14,7 +14,6 @@ use prost::Message as _;
 use quorate_core::Batch;
 
 use super::elections::Elections;
-use super::leadership::Leadership;
 use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
@@ -35,20 +34,18 @@ pub struct PeerServer {
     pub raft: Raft,
     /// Looks for the end of the leader's process.
     pub takeover: Arc<Takeover>,
-    /// Who leads.
-    pub leadership: Leadership,
     /// Takes forwarded operations.
     pub proposals: Proposals,
     /// Takes membership changes.
     pub membership: Arc<Membership>,
     /// Receives snapshots.
     pub snapshots: Arc<super::snapshots::Snapshots>,
-    /// Hears that the leader hands over.
+    /// Notes that this member was removed.
+    pub refusals: Arc<Refusals>,
+    /// Hears of signs of the leader.
     pub elections: Arc<Elections>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Notes that this member was removed.
-    pub refusals: Arc<Refusals>,
 }
 
 /// A reply's body, or why there is none.
@@ -84,7 +81,7 @@ impl PeerServer {
                 frame = frames.next(), if room => match frame {
                     Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
                         self.metrics.peers().append_received();
-                        let mut append = Box::pin(append(self.raft.clone(), self.leadership.clone(), id, body));
+                        let mut append = Box::pin(append(self.raft.clone(), Arc::clone(&self.elections), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
                             Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
@@ -121,7 +118,7 @@ impl PeerServer {
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), self.leadership.clone(), 0, body).await.1,
+            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), Arc::clone(&self.elections), 0, body).await.1,
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -176,12 +173,12 @@ impl PeerServer {
     }
 }
 
-async fn append(raft: Raft, leadership: Leadership, id: u64, body: Bytes) -> (u64, Reply) {
+async fn append(raft: Raft, elections: Arc<Elections>, id: u64, body: Bytes) -> (u64, Reply) {
     let reply = async {
         let request = wire::decode_append(body).map_err(text)?;
         let response = raft.append_entries(request).await.map_err(text)?;
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-            leadership.heard();
+            elections.heard_of_leader();
         }
         Ok(wire::encode_append_reply(&response).into())
     };

@@ -53,7 +53,6 @@ pub struct History {
 pub struct Leadership {
     views: watch::Receiver<View>,
     history: Arc<Mutex<History>>,
-    elections: Arc<Elections>,
 }
 
 impl Leadership {
@@ -67,7 +66,6 @@ impl Leadership {
         let mut metrics = raft.server_metrics();
         let data = raft.data_metrics();
         let kept = Arc::clone(&history);
-        let story = Arc::clone(&elections);
         tokio::spawn(async move {
             let mut elected = Instant::now();
             loop {
@@ -90,14 +88,14 @@ impl Leadership {
                 let silence = match view.role {
                     Role::Leader if is_alone => Duration::ZERO,
                     Role::Leader => data.borrow_watched().last_quorum_acked.as_ref().map_or(elected.elapsed(), |at| at.elapsed()),
-                    _ => story.silence(),
+                    _ => elections.silence(),
                 };
                 if silence >= patience && view.leader.is_some() {
                     // The library keeps naming the old leader, and a leader without a quorum keeps naming itself.
                     view = View { leader: None, role: if view.role == Role::Leader { Role::Candidate } else { view.role }, ..view };
                 }
-                record(&kept, *sender.borrow(), view, own, &story);
-                story.viewed(view);
+                record(&kept, *sender.borrow(), view, own, elections.silence());
+                elections.viewed(view);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
                 tokio::select! {
                     changed = metrics.changed() => if changed.is_err() { return },
@@ -105,12 +103,7 @@ impl Leadership {
                 }
             }
         });
-        Self { views, history, elections }
-    }
-
-    /// The leader was heard: it sent entries or a heartbeat.
-    pub fn heard(&self) {
-        self.elections.heard_of_leader();
+        Self { views, history }
     }
 
     /// The present view.
@@ -134,14 +127,14 @@ impl Leadership {
     }
 }
 
-fn record(history: &Mutex<History>, before: View, now: View, own: u64, story: &Elections) {
+fn record(history: &Mutex<History>, before: View, now: View, own: u64, silence: Duration) {
     if before.leader == now.leader && before.term == now.term {
         return;
     }
     let mut history = history.lock();
     if before.leader.is_some() {
-        // There was no leader since the last sign of it, not since somebody noticed.
-        let silence = if before.role == Role::Leader { Duration::ZERO } else { story.silence() };
+        // There has been no leader since its last sign, not since somebody noticed. A leader gives itself none.
+        let silence = if before.leader == Some(own) { Duration::ZERO } else { silence };
         history.leaderless_since = history.leader_seen.max(Instant::now().checked_sub(silence));
     }
     match now.leader {

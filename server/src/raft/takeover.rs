@@ -23,6 +23,9 @@ use crate::peer_api::messages::{Kind, LeaderLost, LeaderLostReply};
 
 /// How long a voter may take to say whether it lost the leader, too.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(150);
+/// Between two looks at a port that still accepts; a live leader is asked this often, after a connection of its broke.
+const PROBE_PAUSES: [Duration; 4] =
+    [Duration::from_millis(2), Duration::from_millis(8), Duration::from_millis(30), Duration::from_millis(60)];
 /// Voters begin one after the other, so that usually one candidate stands.
 const STAGGER: Duration = Duration::from_millis(12);
 /// Attempts before the election timeout is left to do its work.
@@ -97,13 +100,26 @@ impl Takeover {
         if *self.lost.lock() == Some(wanted) {
             return true;
         }
-        if self.links.probe(MemberId(leader)).await != Reachability::Refused || leadership.view().term != term {
+        if !self.refuses(MemberId(leader)).await || leadership.view().term != term {
             return false;
         }
         *self.lost.lock() = Some(wanted);
         self.elections.process_ended(leader, term);
         tracing::info!(leader = %MemberId(leader), term, "the leader's process has ended: its port refuses connections");
         true
+    }
+
+    /// Whether `leader`'s port refuses connections. A dying process closes its sockets one after the other, so a port that
+    /// still accepts is asked again.
+    async fn refuses(&self, leader: MemberId) -> bool {
+        for pause in PROBE_PAUSES {
+            match self.links.probe(leader).await {
+                Reachability::Refused => return true,
+                Reachability::Accepts => tokio::time::sleep(pause).await,
+                Reachability::Unknown => return false,
+            }
+        }
+        false
     }
 
     async fn campaign(&self, leader: u64) {

@@ -37,7 +37,7 @@ impl LogOptions {
             create: false,
             first_segment_bytes: 16 << 20,
             segment_bytes: 64 << 20,
-            cache_bytes: 16 << 20,
+            cache_bytes: 4 << 20,
             disk: Arc::new(RealDisk),
             observer: Arc::new(()),
         }
