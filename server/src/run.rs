@@ -117,10 +117,13 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
             Ok(())
         }
         Some(reason) => {
+            node.end_watches();
             if matches!(reason, StopReason::Removed(_)) {
                 data_dir.mark_removed()?;
+                // It was asked for, and starting again would not help: no failure, so that supervisors leave it stopped.
+                tracing::error!("{reason}");
+                return Ok(());
             }
-            node.end_watches();
             Err(RunError::Stopped(reason))
         }
     }

@@ -87,6 +87,10 @@ impl Member for Node {
         Some(figures.followers.iter().map(|follower| self.0.metrics.follower(follower)).collect())
     }
 
+    fn has_joined(&self) -> bool {
+        self.may_serve()
+    }
+
     fn liveness(&self) -> Vec<Check> {
         let stopped = self.0.stop.borrow().as_ref().map(ToString::to_string);
         vec![check("replication", stopped)]

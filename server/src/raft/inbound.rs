@@ -56,7 +56,10 @@ impl PeerService for PeerServer {
         Box::pin(async move {
             let peer = inbound.hello.from;
             match inbound.hello.class {
-                Class::Log => self.serve_log(inbound).await,
+                Class::Log => {
+                    self.serve_log(inbound).await;
+                    self.takeover.connection_ended(peer);
+                }
                 Class::Snapshot => snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await,
                 Class::Heartbeat => {
                     self.serve_others(inbound).await;

@@ -205,7 +205,15 @@ impl Gatherer {
         }
         let body = Forward { batch: joined(&items) }.encode_to_vec();
         let links = Arc::clone(&self.parts.links);
-        Some(Box::pin(hand_to_leader(links, leader, body.into(), items, self.parts.timeout)))
+        let handed = hand_to_leader(links, leader, body.into(), self.parts.timeout);
+        let leadership = self.parts.leadership.clone();
+        Some(Box::pin(async move {
+            let answer = tokio::select! {
+                answer = handed => answer,
+                () = replaced_for_long(&leadership, leader, view.term) => Handed::Unknown,
+            };
+            conclude(answer, items).await
+        }))
     }
 
     fn take_entry(&mut self, wanted: impl Fn(&Item) -> bool) -> Vec<Item> {
@@ -278,6 +286,8 @@ impl Gatherer {
 const EXPIRY_CHECK: Duration = Duration::from_millis(100);
 /// After a leader refused operations, give its successor this long to be known before trying again.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
+/// How long a leader that has been replaced may still take to say what became of the operations it was handed.
+const FORMER_LEADER_PATIENCE: Duration = Duration::from_millis(300);
 
 fn refuse(item: Item, leader: u64, storage_full: bool) {
     if let Item::Forwarded { reply, .. } = item {
@@ -309,20 +319,41 @@ async fn propose_here(raft: Raft, entry: BatchBytes, items: Vec<Item>) -> Outcom
     }
 }
 
-async fn hand_to_leader(links: Arc<Links>, leader: u64, body: Bytes, items: Vec<Item>, timeout: Duration) -> Outcome {
+/// What became of operations handed to the leader.
+enum Handed {
+    Taken,
+    NotTaken,
+    LeaderFull,
+    Unknown,
+}
+
+async fn hand_to_leader(links: Arc<Links>, leader: u64, body: Bytes, timeout: Duration) -> Handed {
     match links.call(MemberId(leader), Kind::Forward, body, timeout).await {
         Ok(reply) => match ForwardReply::decode(reply) {
-            Ok(ForwardReply { accepted: true, .. }) | Err(_) => Outcome::Settled(items),
-            Ok(ForwardReply { storage_full: true, .. }) => Outcome::LeaderFull(items),
-            Ok(_) => {
-                tokio::time::sleep(RETRY_PAUSE).await;
-                Outcome::NotTaken(items)
-            }
+            Ok(ForwardReply { accepted: true, .. }) => Handed::Taken,
+            Ok(ForwardReply { storage_full: true, .. }) => Handed::LeaderFull,
+            Ok(_) => Handed::NotTaken,
+            Err(_) => Handed::Unknown,
         },
-        Err(SubmitError::NotSent(_)) => {
+        Err(SubmitError::NotSent(_)) => Handed::NotTaken,
+        Err(SubmitError::Unknown(_)) => Handed::Unknown,
+    }
+}
+
+/// Returns when a former leader has had its time to answer. One that handed over answers at once; one that hangs must not
+/// hold up what could go to its successor.
+async fn replaced_for_long(leadership: &Leadership, leader: u64, term: u64) {
+    leadership.replaced(leader, term).await;
+    tokio::time::sleep(FORMER_LEADER_PATIENCE).await;
+}
+
+async fn conclude(handed: Handed, items: Vec<Item>) -> Outcome {
+    match handed {
+        Handed::Taken | Handed::Unknown => Outcome::Settled(items),
+        Handed::LeaderFull => Outcome::LeaderFull(items),
+        Handed::NotTaken => {
             tokio::time::sleep(RETRY_PAUSE).await;
             Outcome::NotTaken(items)
         }
-        Err(SubmitError::Unknown(_)) => Outcome::Settled(items),
     }
 }

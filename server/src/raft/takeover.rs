@@ -7,6 +7,7 @@
 //! cut network is no evidence, and then the election timeout rules as always.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
@@ -14,7 +15,6 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use quorate_core::MemberId;
 
-use super::elections::Elections;
 use super::leadership::Leadership;
 use super::types::LogId;
 use super::{Raft, entry_id, log_id};
@@ -23,11 +23,12 @@ use crate::peer_api::messages::{Kind, LeaderLost, LeaderLostReply};
 
 /// How long a voter may take to say whether it lost the leader, too.
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(150);
-/// Between two looks at a port that still accepts; a live leader is asked this often, after a connection of its broke.
-const PROBE_PAUSES: [Duration; 4] =
-    [Duration::from_millis(2), Duration::from_millis(8), Duration::from_millis(30), Duration::from_millis(60)];
 /// Voters begin one after the other, so that usually one candidate stands.
 const STAGGER: Duration = Duration::from_millis(12);
+/// How often a member looks for evidence after a connection of the leader ended.
+const LOOKS: u32 = 10;
+/// Between two looks; a process that frees much memory takes a while to end.
+const LOOK_PAUSE: Duration = Duration::from_millis(15);
 /// Attempts before the election timeout is left to do its work.
 const ATTEMPTS: u32 = 8;
 
@@ -42,16 +43,17 @@ struct Lost {
 pub struct Takeover {
     own: MemberId,
     links: Arc<Links>,
-    elections: Arc<Elections>,
     lost: Mutex<Option<Lost>>,
+    /// Whether an ended connection is being followed up.
+    is_looking: AtomicBool,
     /// Set once the raft library runs; the network is made before it.
     raft: std::sync::OnceLock<(Raft, Leadership)>,
 }
 
 impl Takeover {
     /// Has no evidence yet.
-    pub fn new(own: MemberId, links: Arc<Links>, elections: Arc<Elections>) -> Self {
-        Self { own, links, elections, lost: Mutex::new(None), raft: std::sync::OnceLock::new() }
+    pub fn new(own: MemberId, links: Arc<Links>) -> Self {
+        Self { own, links, lost: Mutex::new(None), is_looking: AtomicBool::new(false), raft: std::sync::OnceLock::new() }
     }
 
     /// The raft library runs; from now on evidence is acted upon.
@@ -68,10 +70,31 @@ impl Takeover {
         }
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            if this.look_for_evidence(peer.0).await {
+            // The leader's connections end together; one look after it is enough.
+            if this.is_looking.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            if this.is_gone_soon(peer.0).await {
                 this.campaign(peer.0).await;
             }
+            this.is_looking.store(false, Ordering::Release);
         });
+    }
+
+    /// Looks for evidence a few times: a dying process does not close its sockets in any order, and its port may accept for a
+    /// moment longer than its connections live.
+    async fn is_gone_soon(&self, leader: u64) -> bool {
+        for _ in 0..LOOKS {
+            if self.look_for_evidence(leader).await {
+                return true;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+            let still_leads = self.raft.get().is_some_and(|(_, leadership)| leadership.view().leader == Some(leader));
+            if !still_leads {
+                return false;
+            }
+        }
+        false
     }
 
     /// Whether this member's evidence justifies an election for `term`.
@@ -100,26 +123,12 @@ impl Takeover {
         if *self.lost.lock() == Some(wanted) {
             return true;
         }
-        if !self.refuses(MemberId(leader)).await || leadership.view().term != term {
+        if self.links.probe(MemberId(leader)).await != Reachability::Refused || leadership.view().term != term {
             return false;
         }
         *self.lost.lock() = Some(wanted);
-        self.elections.process_ended(leader, term);
         tracing::info!(leader = %MemberId(leader), term, "the leader's process has ended: its port refuses connections");
         true
-    }
-
-    /// Whether `leader`'s port refuses connections. A dying process closes its sockets one after the other, so a port that
-    /// still accepts is asked again.
-    async fn refuses(&self, leader: MemberId) -> bool {
-        for pause in PROBE_PAUSES {
-            match self.links.probe(leader).await {
-                Reachability::Refused => return true,
-                Reachability::Accepts => tokio::time::sleep(pause).await,
-                Reachability::Unknown => return false,
-            }
-        }
-        false
     }
 
     async fn campaign(&self, leader: u64) {
