@@ -172,7 +172,7 @@ impl PeerServer {
         let forward = messages::Forward::decode(body).map_err(text)?;
         // Checked before it can reach a log, where every member would have to make sense of it.
         Batch::decode(forward.batch.clone()).map_err(text)?;
-        Ok(self.proposals.forward(forward.batch).await.encode_to_vec().into())
+        Ok(self.proposals.forward(forward.batch, forward.term).await.encode_to_vec().into())
     }
 }
 

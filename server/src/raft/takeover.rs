@@ -55,8 +55,8 @@ pub struct Takeover {
 impl Takeover {
     /// Has no evidence yet.
     pub fn new(own: MemberId, links: Arc<Links>, elections: Arc<Elections>) -> Self {
-        let raft = std::sync::OnceLock::new();
-        Self { own, links, elections, lost: Mutex::new(None), is_looking: AtomicBool::new(false), raft }
+        let (lost, is_looking, raft) = (Mutex::new(None), AtomicBool::new(false), std::sync::OnceLock::new());
+        Self { own, links, elections, lost, is_looking, raft }
     }
 
     /// The raft library runs; from now on evidence is acted upon.
