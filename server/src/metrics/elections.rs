@@ -70,10 +70,12 @@ pub(super) struct ElectionMetrics {
 
 impl ElectionMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            durations: cluster::ELECTION_DURATION.histograms_in(registry)?,
-            phases: cluster::ELECTION_PHASE.histograms_in(registry)?,
-        })
+        let durations = cluster::ELECTION_DURATION.histograms_in(registry)?;
+        // Present from the start: Prometheus sees no increase in a series that begins with 1.
+        for cause in Cause::ALL {
+            let _ = durations.with_label_values(&[cause.name()]);
+        }
+        Ok(Self { durations, phases: cluster::ELECTION_PHASE.histograms_in(registry)? })
     }
 
     pub(super) fn won(&self, election: &Election) {

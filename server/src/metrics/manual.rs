@@ -27,7 +27,7 @@ pub fn markdown() -> String {
 const INTRO: &str = "# Metrics of `quorate-server`
 
 This page is made from the catalogue in `server/src/metrics/catalogue/`. Change it there, then run
-`QUORATE_RECORD=1 cargo test -p quorate-server --test metrics_manual`.
+`QUORATE_RECORD=1 cargo test -p quorate-server --test metrics_catalogue`.
 
 `GET /metrics` on the client port, or on a port of its own (`--listen-metrics-urls`), answers in Prometheus' text format
 0.0.4. Metrics without the prefix `quorate_` have the names, labels, kinds and buckets of etcd 3.4, so that its dashboards

@@ -59,8 +59,16 @@ impl Elections {
         let elapsed = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last_sign.store(elapsed.max(1), Ordering::Relaxed);
         if self.is_standing.load(Ordering::Relaxed) {
+            let mut story = self.story.lock();
+            story.standing_since = None;
             self.is_standing.store(false, Ordering::Relaxed);
-            self.story.lock().standing_since = None;
+        }
+    }
+
+    fn last_sign(&self) -> Option<Instant> {
+        match self.last_sign.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(self.began + Duration::from_nanos(nanos)),
         }
     }
 
@@ -76,25 +84,20 @@ impl Elections {
 
     /// This member asks for votes.
     pub fn stands(&self) {
-        if !self.is_standing.swap(true, Ordering::Relaxed) {
-            self.story.lock().standing_since.get_or_insert_with(Instant::now);
-        }
+        let mut story = self.story.lock();
+        story.standing_since.get_or_insert_with(Instant::now);
+        self.is_standing.store(true, Ordering::Relaxed);
     }
 
     /// What this member knows about the leadership has changed.
     pub fn viewed(&self, view: View) {
-        let last_sign = match self.last_sign.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(self.began + Duration::from_nanos(nanos)),
-        };
+        let last_sign = self.last_sign();
         let won = {
             let mut story = self.story.lock();
             story.view(self.own, view, last_sign, Instant::now());
+            self.is_standing.store(story.standing_since.is_some(), Ordering::Relaxed);
             story.conclude()
         };
-        if view.leader.is_some() {
-            self.is_standing.store(false, Ordering::Relaxed);
-        }
         self.tell(won);
     }
 
@@ -158,6 +161,8 @@ impl Story {
         self.has_past.get_or_insert(view.term > 0);
         let leads = view.leader == Some(own) && view.role == Role::Leader;
         if leads && self.leader == Some((own, view.term)) {
+            // It may have lost its quorum for a while.
+            self.leading_since.get_or_insert(now);
             return;
         }
         if self.leading_since.take().is_some() {
@@ -168,7 +173,10 @@ impl Story {
             self.won = Some((self.election(view.term, last_sign, now), now));
             self.leading_since = Some(now);
         }
-        if let Some(leader) = view.leader {
+        // The old leader stays in view while this member asks whether it would be elected.
+        if let Some(leader) = view.leader
+            && self.leader != Some((leader, view.term))
+        {
             self.leader = Some((leader, view.term));
             (self.standing_since, self.asked_at) = (None, None);
         }
@@ -273,6 +281,15 @@ mod tests {
         assert_eq!(parts(won), (Cause::Timeout, Some(300), 20, 5));
         assert_eq!(won.total(), Duration::from_millis(325));
         assert_eq!(told.applies(1400, 4), None, "told once");
+    }
+
+    #[test]
+    fn an_old_leader_still_in_view_does_not_end_the_standing() {
+        let mut told = Told::following();
+        told.stands(1300);
+        told.sees(1350, 3, Some(OTHER));
+        told.sees(1400, 4, Some(OWN));
+        assert_eq!(told.applies(1400, 4).map(parts), Some((Cause::Timeout, Some(300), 100, 0)));
     }
 
     #[test]

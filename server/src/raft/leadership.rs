@@ -38,12 +38,14 @@ impl Default for View {
 pub struct History {
     /// How often a leader was seen that was not the one before.
     pub changes: u64,
-    /// Seconds spent without a leader so far, not counting the present spell.
+    /// Time without a sign of a leader so far, not counting the present spell.
     pub leaderless: Duration,
     /// Since when there is no leader, if so.
     pub leaderless_since: Option<Instant>,
     /// Since when the present leader leads, by this member's wall clock.
     pub leader_since: Stamp,
+    /// The same by its monotonic clock.
+    leader_seen: Option<Instant>,
 }
 
 /// See the module.
@@ -92,7 +94,7 @@ impl Leadership {
                     // The library keeps naming the old leader, and a leader without a quorum keeps naming itself.
                     view = View { leader: None, role: if view.role == Role::Leader { Role::Candidate } else { view.role }, ..view };
                 }
-                record(&kept, *sender.borrow(), view, own);
+                record(&kept, *sender.borrow(), view, own, elections.silence());
                 elections.viewed(view);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
                 tokio::select! {
@@ -135,17 +137,23 @@ impl Leadership {
     }
 }
 
-fn record(history: &Mutex<History>, before: View, now: View, own: u64) {
+fn record(history: &Mutex<History>, before: View, now: View, own: u64, silence: Duration) {
     if before.leader == now.leader && before.term == now.term {
         return;
     }
     let mut history = history.lock();
+    if before.leader.is_some() {
+        // There has been no leader since its last sign, not since somebody noticed. A leader gives itself none.
+        let silence = if before.leader == Some(own) { Duration::ZERO } else { silence };
+        history.leaderless_since = history.leader_seen.max(Instant::now().checked_sub(silence));
+    }
     match now.leader {
         Some(leader) => {
             let gap = history.leaderless_since.take().map(|since| since.elapsed()).unwrap_or_default();
             history.leaderless += gap;
             history.changes += 1;
             history.leader_since = wall_clock();
+            history.leader_seen = Some(Instant::now());
             let whose = if leader == own { "this member leads" } else { "leader elected" };
             tracing::info!(leader = %format_args!("{leader:x}"), term = now.term, leaderless_ms = gap.as_millis(), "{whose}");
         }

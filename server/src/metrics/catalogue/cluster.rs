@@ -77,9 +77,12 @@ pub const LEADER_CHANGES: Metric = Metric::counter(
 pub const LEADERLESS_SECONDS: Metric = Metric::counter(
     "quorate_leaderless_seconds_total",
     &[],
-    "Seconds this member has known no leader since it started, the present spell included.",
+    "Seconds without a leader since this member started, the present spell included.",
 )
-.noted("Exact however rarely it is scraped: a gap of 200 ms adds 0.2. The time from the start to the first leader counts.");
+.noted(
+    "From the last sign of the old leader (an entry or a heartbeat) until this member knows the next one: a gap of 400 ms adds \
+     0.4, however rarely it is scraped. The time from the start to the first leader counts.",
+);
 /// The whole of an election.
 pub const ELECTION_DURATION: Metric = Metric::histogram(
     "quorate_election_duration_seconds",
@@ -91,8 +94,7 @@ pub const ELECTION_DURATION: Metric = Metric::histogram(
     "Observed by the winner alone, so the sum over all members counts each election once. This is the gap in which no write \
      could be acknowledged. `cause`: `timeout`, nothing was heard of the old leader for an election timeout; \
      `leader_process_ended`, its port refused connections; `transfer`, it handed over; `formation`, the first election of a \
-     new cluster; `unknown`, this member has seen no leader since it started. The last two begin when the member stands. Absent \
-     until this member wins an election.",
+     new cluster; `unknown`, this member has seen no leader since it started. The last two begin when the member stands.",
 );
 /// The parts of an election.
 pub const ELECTION_PHASE: Metric = Metric::histogram(
@@ -103,7 +105,8 @@ pub const ELECTION_PHASE: Metric = Metric::histogram(
 )
 .noted(
     "`phase`: `detection`, from the last sign of the old leader until this member stands for election; `vote`, until it is \
-     elected, failed attempts included; `first_commit`, until an entry of its term is applied here.",
+     elected, failed attempts included; `first_commit`, until an entry of its term is applied here. Absent until this member \
+     wins an election.",
 );
 /// How many may still fail.
 pub const FAILURE_TOLERANCE: Metric = Metric::gauge(
