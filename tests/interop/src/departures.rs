@@ -76,7 +76,7 @@ pub const DEPARTURES: [Departure; 13] = [
     },
     Departure {
         name: "bytes_survive_a_snapshot",
-        etcd: "bytes of a value that are no UTF-8 become U+FFFD once the member restarts from a snapshot, which is JSON",
+        etcd: "bytes of a value that are not UTF-8 become U+FFFD once the member restarts from a snapshot, which is JSON",
         quorate: "a value keeps its bytes",
         reason: "a restart must not change data: a compare that held before it fails after it",
     },
