@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::member::{Member as _, Role};
 use crate::node::{Node, StopReason};
+use crate::storage::log::Space;
 
 /// The version of the v2 API and of all formats that this release speaks, as etcd names it.
 const CLUSTER_VERSION: &str = "3.4.0";
@@ -19,6 +20,10 @@ const EXPIRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 const EXPIRY_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How often a member without a leader knocks at its peers.
 const SEEK_PAUSE: Duration = Duration::from_millis(500);
+/// A member without room that is elected again hands over again after this.
+const MAKE_WAY_PAUSE: Duration = Duration::from_secs(1);
+/// See [`MAKE_WAY_PAUSE`]; what it grows to.
+const MAKE_WAY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often the links are compared with the membership.
 const LINKS_PAUSE: Duration = Duration::from_millis(50);
 
@@ -29,6 +34,7 @@ pub(crate) fn start(node: &Node) -> Vec<JoinHandle<()>> {
         tokio::spawn(expire(node.clone())),
         tokio::spawn(keep_links(node.clone())),
         tokio::spawn(seek_leader(node.clone())),
+        tokio::spawn(make_way(node.clone())),
         tokio::spawn(notice_end(node.clone())),
     ]
 }
@@ -96,6 +102,29 @@ async fn seek_leader(node: Node) {
         tokio::time::sleep(SEEK_PAUSE).await;
         if node.status().leader.is_none() {
             node.knock().await;
+        }
+    }
+}
+
+/// While this member has no room for its log, lets another one lead: a leader without room refuses every write.
+async fn make_way(node: Node) {
+    let mut space = node.space();
+    loop {
+        if space.wait_for(|space| *space != Space::Ample).await.is_err() {
+            // The log was closed; this member is stopping.
+            return;
+        }
+        let mut pause = MAKE_WAY_PAUSE;
+        while *space.borrow() != Space::Ample {
+            if node.status().role == Role::Leader {
+                tracing::warn!("no room for the raft log: handing the leadership to a member that may have some");
+                node.step_aside().await;
+                tokio::time::sleep(pause).await;
+                // If all are full, the leadership must not go in circles.
+                pause = (pause * 2).min(MAKE_WAY_PAUSE_MAX);
+            } else {
+                tokio::time::sleep(MAKE_WAY_PAUSE / 4).await;
+            }
         }
     }
 }

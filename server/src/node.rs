@@ -258,8 +258,13 @@ impl Node {
         });
     }
 
+    /// Whether the log's disk has room, now and from now on.
+    pub(crate) fn space(&self) -> watch::Receiver<Space> {
+        self.0.log.space()
+    }
+
     fn has_room(&self) -> Space {
-        *self.0.log.space().borrow()
+        *self.space().borrow()
     }
 }
 

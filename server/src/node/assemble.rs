@@ -21,7 +21,8 @@ use crate::raft::inbound::PeerServer;
 use crate::raft::leadership::Leadership;
 use crate::raft::membership::{Membership, Rules};
 use crate::raft::network::Network;
-use crate::raft::proposals::{Parts, Proposals};
+use crate::raft::gatherer::Parts;
+use crate::raft::proposals::Proposals;
 use crate::raft::reads::Reads;
 use crate::raft::settings::settings;
 use crate::raft::takeover::Takeover;
@@ -156,6 +157,7 @@ impl Services {
             raft: raft.clone(),
             leadership: leadership.clone(),
             links: Arc::clone(&ground.links),
+            replica: Arc::clone(&ground.replica),
             waiters: Arc::clone(&ground.waiters),
             clock: Arc::clone(&ground.clock),
             space: log.space(),

@@ -56,7 +56,10 @@ impl PeerService for PeerServer {
         Box::pin(async move {
             let peer = inbound.hello.from;
             match inbound.hello.class {
-                Class::Log => self.serve_log(inbound).await,
+                Class::Log => {
+                    self.serve_log(inbound).await;
+                    self.takeover.connection_ended(peer);
+                }
                 Class::Snapshot => snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await,
                 Class::Heartbeat => {
                     self.serve_others(inbound).await;
@@ -169,7 +172,7 @@ impl PeerServer {
         let forward = messages::Forward::decode(body).map_err(text)?;
         // Checked before it can reach a log, where every member would have to make sense of it.
         Batch::decode(forward.batch.clone()).map_err(text)?;
-        Ok(self.proposals.forward(forward.batch).await.encode_to_vec().into())
+        Ok(self.proposals.forward(forward.batch, forward.term).await.encode_to_vec().into())
     }
 }
 

@@ -114,6 +114,16 @@ impl Leadership {
         self.views.clone()
     }
 
+    /// Returns once another member than `leader` is known to lead in a later term than `term`.
+    pub async fn replaced(&self, leader: u64, term: u64) {
+        let mut views = self.watch();
+        let replaced = views.wait_for(|view| view.term > term && view.leader.is_some_and(|now| now != leader));
+        if replaced.await.is_err() {
+            // This member is stopping; whoever asked finds out elsewhere.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Since when the present leader leads, by this member's wall clock.
     pub fn leader_since(&self) -> Stamp {
         self.history.lock().leader_since

@@ -30,6 +30,11 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A member counts as reachable if it acknowledged a heartbeat within this many heartbeat intervals.
 const HEARTBEATS_MISSED_MAX: u32 = 6;
+/// A reachable member is given this many heartbeat intervals to acknowledge one more before a change.
+const HEARTBEATS_AWAITED: u32 = 4;
+
+/// Seconds tried for an ID that is free: more additions of one URL than a client gets done in one second.
+const IDS_TRIED: u64 = 1_000;
 
 /// See the module.
 pub struct Membership {
@@ -164,9 +169,8 @@ impl Membership {
 
     async fn add_here(&self, mut peer_urls: Vec<String>) -> Result<ChangeReply, ChangeReply> {
         peer_urls.sort();
-        let now_s = self.replica.view(|_, now| now.0 / 1_000_000_000);
-        let id = identity::member_id(&peer_urls, "", Some(now_s));
-        self.check(&Change::Add { id, peer_urls: peer_urls.clone(), is_learner: true })?;
+        let id = self.fresh_id(&peer_urls);
+        self.check(&Change::Add { id, peer_urls: peer_urls.clone(), is_learner: true }).await?;
         let node = PeerNode { peer_urls };
         let added = ChangeMembers::AddNodes(BTreeMap::from([(id.0, node)]));
         let reply = self.commit(added).await?;
@@ -174,8 +178,21 @@ impl Membership {
         Ok(ChangeReply { member: id.0, ..reply })
     }
 
+    /// An ID for a new member, as etcd makes it of its URLs and the time; an ID that somebody has or had is passed over, as when
+    /// the same URL is added, removed and added again within a second.
+    fn fresh_id(&self, peer_urls: &[String]) -> MemberId {
+        self.replica.view(|machine, now| {
+            let members = machine.members();
+            let now_s = now.0 / 1_000_000_000;
+            let mut ids = (now_s..now_s + IDS_TRIED).map(|second| identity::member_id(peer_urls, "", Some(second)));
+            let fresh = ids.find(|id| members.member(*id).is_none() && !members.was_removed(*id));
+            // If all are taken, the check that follows says so.
+            fresh.unwrap_or_else(|| identity::member_id(peer_urls, "", Some(now_s)))
+        })
+    }
+
     async fn remove_here(&self, id: MemberId) -> Result<ChangeReply, ChangeReply> {
-        self.check(&Change::Remove { id })?;
+        self.check(&Change::Remove { id }).await?;
         if id == self.own && self.raft.voter_ids().count() > 1 {
             tracing::info!("this leader is to be removed: handing the leadership over first");
             handover::hand_over(&self.raft, &self.leadership, self.own, self.timeout / 2).await;
@@ -199,7 +216,7 @@ impl Membership {
 
     async fn update_here(&self, id: MemberId, mut peer_urls: Vec<String>) -> Result<ChangeReply, ChangeReply> {
         peer_urls.sort();
-        self.check(&Change::Update { id, peer_urls: peer_urls.clone() })?;
+        self.check(&Change::Update { id, peer_urls: peer_urls.clone() }).await?;
         let node = PeerNode { peer_urls };
         let reply = self.commit(ChangeMembers::SetNodes(BTreeMap::from([(id.0, node.clone())]))).await?;
         self.links.ensure(id, &node.peer_urls);
@@ -210,14 +227,14 @@ impl Membership {
     /// Gives a learner its vote.
     pub(super) async fn promote_here(&self, id: MemberId) -> Result<(), ChangeReply> {
         let Ok(_guard) = self.one_at_a_time.try_lock() else { return Ok(()) };
-        self.check(&Change::Promote { id })?;
+        self.check(&Change::Promote { id }).await?;
         self.commit(ChangeMembers::AddVoterIds(BTreeSet::from([id.0]))).await?;
         tracing::info!(member = %id, "the new member has caught up: it votes from now on");
         Ok(())
     }
 
-    fn check(&self, change: &Change) -> Result<(), ChangeReply> {
-        let reachable = self.reachable();
+    async fn check(&self, change: &Change) -> Result<(), ChangeReply> {
+        let reachable = self.reachable().await;
         let health = Health { reachable, change_in_progress: self.change_in_progress() };
         let verdict = self.replica.view(|machine, _| membership::check(change, machine.members(), &health));
         let Err(refusal) = verdict else { return Ok(()) };
@@ -228,14 +245,28 @@ impl Membership {
         Err(refusal_reply(&refusal))
     }
 
-    /// Who acknowledged a heartbeat lately, this leader included.
-    fn reachable(&self) -> BTreeSet<MemberId> {
+    /// Who is there now, this leader included: whoever acknowledged a heartbeat lately is asked to do it again, since a member
+    /// that has just died must not be counted on.
+    async fn reachable(&self) -> BTreeSet<MemberId> {
+        let asked = Instant::now();
+        let lately = self.heard_within(self.heartbeat_interval * HEARTBEATS_MISSED_MAX);
+        let limit = self.heartbeat_interval * HEARTBEATS_AWAITED;
+        loop {
+            let since_asked = self.heard_within(asked.elapsed());
+            if since_asked.is_superset(&lately) || asked.elapsed() >= limit {
+                return since_asked;
+            }
+            tokio::time::sleep(RETRY_PAUSE / 4).await;
+        }
+    }
+
+    /// Who acknowledged a heartbeat that was sent within this time, this leader included.
+    fn heard_within(&self, limit: Duration) -> BTreeSet<MemberId> {
         let metrics = self.raft.data_metrics();
         let metrics = metrics.borrow_watched();
-        let limit = self.heartbeat_interval * HEARTBEATS_MISSED_MAX;
         let acks = metrics.heartbeat.iter().flatten();
-        let lately = acks.filter(|(_, ack)| ack.as_ref().is_some_and(|at| at.elapsed() <= limit));
-        lately.map(|(id, _)| MemberId(*id)).chain([self.own]).collect()
+        let heard = acks.filter(|(_, ack)| ack.as_ref().is_some_and(|at| at.elapsed() <= limit));
+        heard.map(|(id, _)| MemberId(*id)).chain([self.own]).collect()
     }
 
     /// Whether the log holds a membership that is joint or not committed.

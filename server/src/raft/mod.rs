@@ -6,7 +6,7 @@
 //! | [`log_store`] | the library's log, kept by `storage::log` |
 //! | [`apply`], [`snapshots`] | the library's state machine: entries into the store, the store into files |
 //! | [`network`], [`snapshot_transfer`], [`inbound`] | the library's messages over the peer links, out and in |
-//! | [`proposals`], [`waiters`] | from client operations to log entries, and their outcomes back |
+//! | [`proposals`], [`gatherer`], [`waiters`] | from client operations to log entries, and their outcomes back |
 //! | [`reads`] | linearizable reads |
 //! | [`membership`], [`promote`] | adding, removing and updating members |
 //! | [`leadership`], [`takeover`], [`handover`] | who leads, and how that changes quickly |
@@ -20,6 +20,7 @@ pub mod apply;
 mod convert;
 pub mod elections;
 pub mod figures;
+pub mod gatherer;
 pub mod handover;
 pub mod inbound;
 pub mod leadership;

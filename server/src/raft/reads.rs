@@ -110,7 +110,7 @@ impl Prover {
             let view = self.leadership.view();
             let proof = match view.leader {
                 Some(leader) if leader == self.own.0 && view.role == Role::Leader => self.prove_here().await,
-                Some(leader) if leader != self.own.0 => self.ask(MemberId(leader), deadline).await,
+                Some(leader) if leader != self.own.0 => self.ask(MemberId(leader), view.term, deadline).await,
                 _ => None,
             };
             if let Some(index) = proof {
@@ -125,9 +125,13 @@ impl Prover {
         prove_leadership(&self.raft).await
     }
 
-    async fn ask(&self, leader: MemberId, deadline: Instant) -> Option<u64> {
+    async fn ask(&self, leader: MemberId, term: u64, deadline: Instant) -> Option<u64> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let reply = self.links.call(leader, Kind::ReadIndex, Bytes::new(), left).await.ok()?;
+        let reply = tokio::select! {
+            reply = self.links.call(leader, Kind::ReadIndex, Bytes::new(), left) => reply.ok()?,
+            // A leader that hangs must not hold up readers whom its successor could serve.
+            () = self.leadership.replaced(leader.0, term) => return None,
+        };
         let reply = ReadIndexReply::decode(reply).ok()?;
         reply.confirmed.then_some(reply.index)
     }

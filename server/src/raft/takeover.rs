@@ -7,6 +7,7 @@
 //! cut network is no evidence, and then the election timeout rules as always.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
@@ -25,6 +26,10 @@ use crate::peer_api::messages::{Kind, LeaderLost, LeaderLostReply};
 const QUESTION_TIMEOUT: Duration = Duration::from_millis(150);
 /// Voters begin one after the other, so that usually one candidate stands.
 const STAGGER: Duration = Duration::from_millis(12);
+/// How often a member looks for evidence after a connection of the leader ended.
+const LOOKS: u32 = 10;
+/// Between two looks; a process that frees much memory takes a while to end.
+const LOOK_PAUSE: Duration = Duration::from_millis(15);
 /// Attempts before the election timeout is left to do its work.
 const ATTEMPTS: u32 = 8;
 
@@ -41,6 +46,8 @@ pub struct Takeover {
     links: Arc<Links>,
     elections: Arc<Elections>,
     lost: Mutex<Option<Lost>>,
+    /// Whether an ended connection is being followed up.
+    is_looking: AtomicBool,
     /// Set once the raft library runs; the network is made before it.
     raft: std::sync::OnceLock<(Raft, Leadership)>,
 }
@@ -48,7 +55,8 @@ pub struct Takeover {
 impl Takeover {
     /// Has no evidence yet.
     pub fn new(own: MemberId, links: Arc<Links>, elections: Arc<Elections>) -> Self {
-        Self { own, links, elections, lost: Mutex::new(None), raft: std::sync::OnceLock::new() }
+        let (lost, is_looking, raft) = (Mutex::new(None), AtomicBool::new(false), std::sync::OnceLock::new());
+        Self { own, links, elections, lost, is_looking, raft }
     }
 
     /// The raft library runs; from now on evidence is acted upon.
@@ -65,10 +73,31 @@ impl Takeover {
         }
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            if this.look_for_evidence(peer.0).await {
+            // The leader's connections end together; one look after it is enough.
+            if this.is_looking.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            if this.is_gone_soon(peer.0).await {
                 this.campaign(peer.0).await;
             }
+            this.is_looking.store(false, Ordering::Release);
         });
+    }
+
+    /// Looks for evidence a few times: a dying process does not close its sockets in any order, and its port may accept for a
+    /// moment longer than its connections live.
+    async fn is_gone_soon(&self, leader: u64) -> bool {
+        for _ in 0..LOOKS {
+            if self.look_for_evidence(leader).await {
+                return true;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+            let still_leads = self.raft.get().is_some_and(|(_, leadership)| leadership.view().leader == Some(leader));
+            if !still_leads {
+                return false;
+            }
+        }
+        false
     }
 
     /// Whether this member's evidence justifies an election for `term`.

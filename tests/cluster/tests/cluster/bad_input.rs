@@ -47,25 +47,25 @@ fn a_stranger_is_told_why_it_is_not_let_in() {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (own, id) = (text(&formation["member"]), text(&formation["cluster"]));
     let peer = formation["members"].as_array().into_iter().flatten().find(|it| text(&it["id"]) != own).expect("a peer");
-    let (sender, incarnation) = (text(&peer["id"]), peer["incarnation"].as_u64().unwrap_or(0).to_string());
+    let (sender, incarnation) = (text(&peer["id"]), hex(&peer["incarnation"]));
     let good = [
-        ("x-quorate-protocol", formation["protocol"].to_string()),
-        ("x-quorate-cluster", id),
-        ("x-quorate-member", sender),
-        ("x-quorate-incarnation", incarnation),
-        ("x-quorate-target", own),
-        ("x-quorate-class", "heartbeat".to_owned()),
+        ("quorate-peer-protocol", formation["protocol"].to_string()),
+        ("quorate-cluster", id),
+        ("quorate-member", sender),
+        ("quorate-incarnation", incarnation),
+        ("quorate-target", own),
+        ("quorate-class", "heartbeat".to_owned()),
     ];
     let wrong = [
-        ("x-quorate-protocol", "99", 426, "version"),
-        ("x-quorate-cluster", "1234", 412, "cluster"),
-        ("x-quorate-member", "1234", 403, "no member"),
-        ("x-quorate-incarnation", "1234", 412, "another data directory"),
-        ("x-quorate-target", "1234", 421, "looks for member"),
-        ("x-quorate-class", "nonsense", 400, "class"),
+        ("quorate-peer-protocol", "99", 426, "version"),
+        ("quorate-cluster", "1234", 412, "cluster"),
+        ("quorate-member", "1234", 403, "no member"),
+        ("quorate-incarnation", "1234", 409, "another data directory"),
+        ("quorate-target", "1234", 421, "looks for member"),
+        ("quorate-class", "nonsense", 400, "class"),
     ];
     for (name, value, status, reason) in wrong {
-        let mut request = Request::get("/quorate/peer").header("connection", "upgrade").header("upgrade", "quorate-peer");
+        let mut request = Request::get("/quorate/peer").header("connection", "upgrade").header("upgrade", "quorate-peer/1");
         for (header, right) in &good {
             request = request.header(header, if *header == name { value } else { right });
         }
@@ -78,13 +78,17 @@ fn a_stranger_is_told_why_it_is_not_let_in() {
     assert_well(&cluster);
 }
 
+fn hex(number: &Value) -> String {
+    number.as_u64().map_or_else(|| number.as_str().unwrap_or_default().to_owned(), |number| format!("{number:x}"))
+}
+
 /// Whoever passes the handshake and then sends what is no frame is hung up on.
 fn admitted_peer_sends_garbage(address: SocketAddr, good: &[(&str, String)]) {
     for garbage in [&[0xff_u8; 64][..], &[0; 64], b"GET / HTTP/1.1\r\n\r\n"] {
         let mut stream = TcpStream::connect(address).expect("a connection");
         let headers: String = good.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let hello = format!(
-            "GET /quorate/peer HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: quorate-peer\r\n{headers}\r\n"
+            "GET /quorate/peer HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: quorate-peer/1\r\n{headers}\r\n"
         );
         stream.write_all(hello.as_bytes()).expect("a hello");
         stream.write_all(garbage).expect("garbage");

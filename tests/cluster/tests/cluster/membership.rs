@@ -76,7 +76,8 @@ fn a_follower_a_leader_and_a_dead_member_are_removed() {
         assert_eq!(again.status, 410, "{again}");
         load.wait_more(20, SOON);
     }
-    let dead = others(&cluster, &through).remove(0);
+    let leader = cluster.wait_leader(SOON);
+    let dead = others(&cluster, &through).into_iter().find(|member| member.name() != leader.name()).expect("three are left");
     let dead_id = roster::id_of(&through, dead.name());
     dead.kill9();
     wait_until("the dead member is removed", SOON, || roster::remove(&through, &dead_id).status == 204);
