@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use openraft::async_runtime::WatchReceiver as _;
 use quorate_core::bootstrap::{Incarnation, Known};
 
 use super::{Node, NodeError};
 use crate::raft::PeerNode;
+use crate::raft::figures::Figures;
 
 impl Node {
     /// Writes the first entry of the cluster this member founded, as each founder does, unless it is there already; does nothing
@@ -49,10 +49,8 @@ impl Node {
 
     /// Whether the log, committed or not, knows of no membership but the founding one.
     fn has_only_founders(&self) -> bool {
-        let metrics = self.0.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let mut ids = metrics.membership_config.membership().nodes().map(|(id, _)| *id).peekable();
-        ids.peek().is_none() || ids.eq(self.0.founders.iter().map(|founder| founder.id.0))
+        let ids = Figures::member_ids(&self.0.raft);
+        ids.is_empty() || ids.iter().eq(self.0.founders.iter().map(|founder| &founder.id))
     }
 
     /// All members with the incarnations they are known to live in.

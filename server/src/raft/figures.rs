@@ -77,6 +77,14 @@ impl Figures {
         }
     }
 
+    /// All members of the newest membership in the log, committed or not, by ascending ID.
+    #[must_use]
+    pub fn member_ids(raft: &Raft) -> Vec<MemberId> {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().nodes().map(|(id, _)| MemberId(*id)).collect()
+    }
+
     /// Returns once replication stopped, and why.
     pub async fn stopped(raft: &Raft) -> String {
         let metrics = raft.metrics();
