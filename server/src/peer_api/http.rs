@@ -134,7 +134,11 @@ impl<P: Peer> PeerHttp<P> {
 impl<P: Peer> Handler for PeerHttp<P> {
     type Body = Full<Bytes>;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, _connection: Connection) -> Response<Full<Bytes>> {
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _connection: Connection,
+    ) -> Response<Full<Bytes>> {
         self.answer(request)
     }
 }

@@ -54,7 +54,8 @@ impl Figures {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
         let index = |id: Option<super::LogId>| id.map_or(0, |id| id.index);
-        let ack_of = |id: &u64| metrics.heartbeat.as_ref()?.get(id)?.as_ref().map(|at| at.elapsed());
+        let ack_of =
+            |id: &u64| metrics.heartbeat.as_ref()?.get(id)?.as_ref().map(|at| at.elapsed());
         let followers = metrics.replication.iter().flatten().filter(|(id, _)| **id != metrics.id);
         let voted_for = metrics.vote.leader_id.voted_for;
         Self {
