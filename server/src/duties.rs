@@ -60,13 +60,17 @@ async fn publish(node: Node) {
         }
         tokio::time::sleep(RETRY_PAUSE / 10).await;
     }
-    tracing::info!(cluster_version = CLUSTER_VERSION, "enabled capabilities for version {CLUSTER_VERSION}");
+    tracing::info!(
+        cluster_version = CLUSTER_VERSION,
+        "enabled capabilities for version {CLUSTER_VERSION}"
+    );
 }
 
 /// While this member leads, proposes the expiry of keys that are due by the cluster's clock.
 async fn expire(node: Node) {
     loop {
-        let next = node.view(|machine, now| machine.next_expiry().map(|at| at.0.saturating_sub(now.0)));
+        let next =
+            node.view(|machine, now| machine.next_expiry().map(|at| at.0.saturating_sub(now.0)));
         let pause = match next {
             Some(ns) => Duration::from_nanos(ns).clamp(EXPIRY_PAUSE_MIN, EXPIRY_PAUSE_MAX),
             None => EXPIRY_PAUSE_MAX,
@@ -117,7 +121,9 @@ async fn make_way(node: Node) {
         let mut pause = MAKE_WAY_PAUSE;
         while *space.borrow() != Space::Ample {
             if node.status().role == Role::Leader {
-                tracing::warn!("no room for the raft log: handing the leadership to a member that may have some");
+                tracing::warn!(
+                    "no room for the raft log: handing the leadership to a member that may have some"
+                );
                 node.step_aside().await;
                 tokio::time::sleep(pause).await;
                 // If all are full, the leadership must not go in circles.

@@ -10,13 +10,13 @@ mod tee;
 use std::io;
 use std::path::PathBuf;
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
-use parking_lot::Mutex;
-use std::sync::Arc;
 
 use self::line::Line;
 use self::tee::Tee;
@@ -199,7 +199,10 @@ fn subscriber(
         .with_ansi(tee.takes_colour())
         .event_format(Line { format: settings.format })
         .with_writer(tee);
-    Ok((tracing_subscriber::registry().with(filter).with(layer), LogHandle { filter: handle, level: Arc::new(Mutex::new(settings.level)) }))
+    Ok((
+        tracing_subscriber::registry().with(filter).with(layer),
+        LogHandle { filter: handle, level: Arc::new(Mutex::new(settings.level)) },
+    ))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::peer_api::link::{Local, PeerEndpoint};
 use crate::peer_api::links::Links;
 use crate::peer_api::messages::Kind;
+use crate::raft::Raft;
 use crate::raft::elections::Elections;
 use crate::raft::figures::Figures;
 use crate::raft::handover;
@@ -33,7 +34,6 @@ use crate::raft::proposals::Proposals;
 use crate::raft::reads::Reads;
 use crate::raft::snapshots::Snapshots;
 use crate::raft::waiters::Waiters;
-use crate::raft::Raft;
 use crate::replica::Replica;
 use crate::storage::log::{Log, Space};
 pub use gate::Refusals;
@@ -58,7 +58,9 @@ pub enum StopReason {
     #[error("{0}")]
     LogFailed(String),
     /// The raft library stopped.
-    #[error("replication stopped: {0}. Nothing more can be acknowledged safely; look at the lines above, then start again")]
+    #[error(
+        "replication stopped: {0}. Nothing more can be acknowledged safely; look at the lines above, then start again"
+    )]
     RaftStopped(String),
 }
 
@@ -176,7 +178,8 @@ impl Node {
     pub fn may_serve(&self) -> bool {
         self.0.replica.view(|machine, _| {
             let own = machine.members().member(self.0.own.member);
-            own.is_some_and(|own| own.incarnation.is_some()) && machine.members().cluster_version().is_some()
+            own.is_some_and(|own| own.incarnation.is_some())
+                && machine.members().cluster_version().is_some()
         })
     }
 
@@ -189,10 +192,16 @@ impl Node {
     /// What this member tells the cluster about itself.
     pub(crate) fn publication(&self) -> Command {
         let config = &self.0.config;
-        let mut client_urls: Vec<String> = config.advertise_client_urls.iter().map(ToString::to_string).collect();
+        let mut client_urls: Vec<String> =
+            config.advertise_client_urls.iter().map(ToString::to_string).collect();
         client_urls.sort();
         let incarnation = self.0.own.incarnation;
-        Command::Publish { member: self.0.own.member, name: config.name.clone(), client_urls, incarnation }
+        Command::Publish {
+            member: self.0.own.member,
+            name: config.name.clone(),
+            client_urls,
+            incarnation,
+        }
     }
 
     /// Opens links to all `members` and closes those to others.
@@ -206,10 +215,14 @@ impl Node {
 
     /// Asks each peer something small, so that the links try to connect and a refusal is noticed.
     pub(crate) async fn knock(&self) {
-        let others = self.0.replica.view(|machine, _| machine.members().iter().map(|m| m.id).collect::<Vec<_>>());
-        let asked = others.into_iter().filter(|id| *id != self.0.own.member).map(|id| {
-            self.0.links.call(id, Kind::ReadIndex, bytes::Bytes::new(), KNOCK_TIMEOUT)
-        });
+        let others = self
+            .0
+            .replica
+            .view(|machine, _| machine.members().iter().map(|m| m.id).collect::<Vec<_>>());
+        let asked = others
+            .into_iter()
+            .filter(|id| *id != self.0.own.member)
+            .map(|id| self.0.links.call(id, Kind::ReadIndex, bytes::Bytes::new(), KNOCK_TIMEOUT));
         futures_util::future::join_all(asked).await;
     }
 
@@ -236,7 +249,8 @@ impl Node {
     pub(crate) async fn removed(&self) {
         let mut refusal = self.0.refusals.watch();
         loop {
-            let by_log = self.0.replica.view(|machine, _| machine.members().was_removed(self.0.own.member));
+            let by_log =
+                self.0.replica.view(|machine, _| machine.members().was_removed(self.0.own.member));
             if by_log || refusal.borrow_and_update().is_some() {
                 return;
             }

@@ -94,8 +94,15 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let metrics = Arc::new(Metrics::new()?);
     let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
     let founders = founders(&plan, own, &file.bound());
-    let ingredients =
-        Ingredients { config: config.clone(), own, founders, log, snapshots, metrics: Arc::clone(&metrics), logging };
+    let ingredients = Ingredients {
+        config: config.clone(),
+        own,
+        founders,
+        log,
+        snapshots,
+        metrics: Arc::clone(&metrics),
+        logging,
+    };
     let node = Node::start(ingredients).await?;
     peer_http.joined(Arc::new(node.clone()));
     match &started {
@@ -118,15 +125,19 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         }
         Some(reason) => {
             node.end_watches();
-            if matches!(reason, StopReason::Removed(_)) {
-                data_dir.mark_removed()?;
-                // It was asked for, and starting again would not help: no failure, so that supervisors leave it stopped.
-                tracing::error!("{reason}");
-                return Ok(());
-            }
-            Err(RunError::Stopped(reason))
+            cannot_go_on(reason, &mut data_dir)
         }
     }
+}
+
+fn cannot_go_on(reason: StopReason, data_dir: &mut DataDir) -> Result<(), RunError> {
+    if !matches!(reason, StopReason::Removed(_)) {
+        return Err(RunError::Stopped(reason));
+    }
+    data_dir.mark_removed()?;
+    // It was asked for, and starting again would not help: no failure, so that supervisors leave it stopped.
+    tracing::error!("{reason}");
+    Ok(())
 }
 
 fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Plan, RunError> {
@@ -136,7 +147,9 @@ fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Pla
         _ => Disk::Fresh,
     };
     if disk == Disk::Fresh {
-        config.verify_forming(&crate::config::resolve_by_system).map_err(|error| RunError::Cluster(error.to_string()))?;
+        config
+            .verify_forming(&crate::config::resolve_by_system)
+            .map_err(|error| RunError::Cluster(error.to_string()))?;
     }
     let bound = Some(file.bound()).filter(|bound| !bound.is_empty());
     Ok(Plan::new(config, disk, file.incarnation(), bound))
@@ -152,7 +165,9 @@ fn founders(plan: &Plan, own: Local, bound: &BTreeMap<MemberId, Incarnation>) ->
     let known = bound.iter().map(|(id, incarnation)| {
         // The flags may have changed since; whoever was founded is then named by ID only.
         let listed = plan.listed.iter().find(|listed| listed.id == *id);
-        let (name, peer_urls) = listed.map(|listed| (listed.name.clone(), listed.peer_urls.clone())).unwrap_or_default();
+        let (name, peer_urls) = listed
+            .map(|listed| (listed.name.clone(), listed.peer_urls.clone()))
+            .unwrap_or_default();
         Known { id: *id, name, peer_urls, incarnation: Some(*incarnation) }
     });
     known.collect()
@@ -162,8 +177,12 @@ fn founders(plan: &Plan, own: Local, bound: &BTreeMap<MemberId, Incarnation>) ->
 fn identify(data_dir: &mut DataDir, plan: &Plan, started: &Started) -> Result<Local, RunError> {
     let identity = match (data_dir.identity(), started) {
         (Some(identity), _) => identity,
-        (None, Started::Forms { cluster, .. }) => new_identity(*cluster, plan.own.id, plan.incarnation),
-        (None, Started::Joins { cluster, member, .. }) => new_identity(*cluster, *member, plan.incarnation),
+        (None, Started::Forms { cluster, .. }) => {
+            new_identity(*cluster, plan.own.id, plan.incarnation)
+        }
+        (None, Started::Joins { cluster, member, .. }) => {
+            new_identity(*cluster, *member, plan.incarnation)
+        }
         (None, Started::Restarts) => new_identity(plan.cluster(), plan.own.id, plan.incarnation),
     };
     if data_dir.identity().is_none() {
@@ -195,7 +214,8 @@ fn open_storage(
         Retention::Newest(count) => count.get(),
     };
     let dir = SnapshotDir::open(&data_dir.snapshot_dir(), own.cluster.0, keep)?;
-    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get(), Arc::clone(metrics));
+    let snapshots =
+        Snapshots::new(dir, log.clone(), config.snapshot_count.get(), Arc::clone(metrics));
     data_dir.log_created()?;
     Ok((log, Arc::new(snapshots)))
 }
@@ -205,7 +225,12 @@ const PEER_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The leadership moves away first, while this member still serves: whatever a client sends meanwhile is carried out by the
 /// new leader. Then clients are sent away, and only then does the member leave its cluster's sight.
-async fn stop_in_good_order(config: &Config, node: &Node, clients: Vec<HttpServer>, peers: Vec<HttpServer>) {
+async fn stop_in_good_order(
+    config: &Config,
+    node: &Node,
+    clients: Vec<HttpServer>,
+    peers: Vec<HttpServer>,
+) {
     tracing::info!("stopping: handing over what others can do");
     node.step_aside().await;
     node.end_watches();

@@ -31,7 +31,11 @@ impl Runtimes {
         let clients = if client_threads == 1 {
             Builder::new_current_thread().enable_all().build()?
         } else {
-            Builder::new_multi_thread().worker_threads(client_threads).thread_name("clients").enable_all().build()?
+            Builder::new_multi_thread()
+                .worker_threads(client_threads)
+                .thread_name("clients")
+                .enable_all()
+                .build()?
         };
         Ok(Self { replication, clients, client_threads })
     }

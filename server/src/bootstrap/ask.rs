@@ -21,7 +21,8 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// The answers of all listed members but this one; those that cannot be reached are silent.
 pub(super) async fn all(plan: &Plan) -> BTreeMap<MemberId, Answer> {
     let others = plan.listed.iter().filter(|listed| listed.id != plan.own.id);
-    let asked = others.map(|listed| async { (listed.id, one(listed).await.unwrap_or(Answer::Silent)) });
+    let asked =
+        others.map(|listed| async { (listed.id, one(listed).await.unwrap_or(Answer::Silent)) });
     futures_util::future::join_all(asked).await.into_iter().collect()
 }
 
@@ -29,7 +30,9 @@ async fn one(listed: &Listed) -> Option<Answer> {
     for url in &listed.peer_urls {
         match ask(url).await {
             Ok(answer) => return Some(answer),
-            Err(reason) => tracing::debug!(peer = listed.name, url, %reason, "no usable answer yet"),
+            Err(reason) => {
+                tracing::debug!(peer = listed.name, url, %reason, "no usable answer yet")
+            }
         }
     }
     None

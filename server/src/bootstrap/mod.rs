@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use quorate_core::bootstrap::{Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Start, decide};
+use quorate_core::bootstrap::{
+    Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Start, decide,
+};
 use quorate_core::{ClusterId, MemberId, identity};
 
 use crate::config::{Config, InitialClusterState};
@@ -132,7 +134,8 @@ impl Plan {
             name: name.to_owned(),
             peer_urls: urls,
         };
-        let listed = config.initial_cluster.members().map(|(name, urls)| list(name, sorted(urls))).collect();
+        let listed =
+            config.initial_cluster.members().map(|(name, urls)| list(name, sorted(urls))).collect();
         let own = list(&config.name, sorted(&config.initial_advertise_peer_urls));
         let intent = match config.initial_cluster_state {
             InitialClusterState::New => Intent::Form,
@@ -142,7 +145,11 @@ impl Plan {
         Self { intent, disk, own, listed, token, incarnation, bound }
     }
 
-    fn facts(&self, bound: Option<BTreeMap<MemberId, Incarnation>>, answers: BTreeMap<MemberId, Answer>) -> Facts {
+    fn facts(
+        &self,
+        bound: Option<BTreeMap<MemberId, Incarnation>>,
+        answers: BTreeMap<MemberId, Answer>,
+    ) -> Facts {
         Facts {
             intent: self.intent,
             disk: self.disk,
@@ -184,8 +191,15 @@ pub async fn run(
         let bound = forming.bound.lock().clone();
         let reason = match decide(&plan.facts(bound, answers.clone())) {
             Start::Restart => return Ok(Started::Restarts),
-            Start::Form => return Ok(Started::Forms { cluster: plan.cluster(), members: plan.listed.clone() }),
-            Start::Join { cluster, member, members } => return Ok(Started::Joins { cluster, member, members }),
+            Start::Form => {
+                return Ok(Started::Forms {
+                    cluster: plan.cluster(),
+                    members: plan.listed.clone(),
+                });
+            }
+            Start::Join { cluster, member, members } => {
+                return Ok(Started::Joins { cluster, member, members });
+            }
             Start::Refuse { reason } => return Err(BootstrapError::Refused(reason)),
             Start::Bind(present) => {
                 write_bound(&present)?;
@@ -203,7 +217,8 @@ pub async fn run(
             tracing::warn!(waited_s = waited.as_secs(), "still waiting: {reason}");
         }
         if !answers.is_empty() {
-            tokio::time::sleep(if waited < EAGER_FOR { ROUND_PAUSE } else { ROUND_PAUSE_LATER }).await;
+            tokio::time::sleep(if waited < EAGER_FOR { ROUND_PAUSE } else { ROUND_PAUSE_LATER })
+                .await;
         }
         answers = ask::all(plan).await;
     }

@@ -17,11 +17,11 @@ use crate::peer_api::link::PeerEndpoint;
 use crate::peer_api::links::Links;
 use crate::raft::apply::StateMachine;
 use crate::raft::elections::Elections;
+use crate::raft::gatherer::Parts;
 use crate::raft::inbound::PeerServer;
 use crate::raft::leadership::Leadership;
 use crate::raft::membership::{Membership, Rules};
 use crate::raft::network::Network;
-use crate::raft::gatherer::Parts;
 use crate::raft::proposals::Proposals;
 use crate::raft::reads::Reads;
 use crate::raft::settings::settings;
@@ -44,7 +44,16 @@ impl Node {
         let services = Services::start(&ingredients, &ground, &raft, &leadership);
         let endpoint = Arc::new(endpoint(&ingredients, &ground, &raft, &services));
         let Ingredients { config, own, founders, log, snapshots, metrics, logging } = ingredients;
-        let Ground { clock: _, started_at, replica, waiters, refusals, links, elections, takeover: _ } = ground;
+        let Ground {
+            clock: _,
+            started_at,
+            replica,
+            waiters,
+            refusals,
+            links,
+            elections,
+            takeover: _,
+        } = ground;
         let Services { proposals, reads, membership } = services;
         let node = Self(Arc::new(Inner {
             own,
@@ -109,7 +118,10 @@ impl Ground {
 }
 
 /// Starts the raft library on the log, and follows who leads.
-async fn replicate(ingredients: &Ingredients, ground: &Ground) -> Result<(Raft, Leadership), NodeError> {
+async fn replicate(
+    ingredients: &Ingredients,
+    ground: &Ground,
+) -> Result<(Raft, Leadership), NodeError> {
     let Ingredients { config, own, log, snapshots, metrics, .. } = ingredients;
     let library = settings(own.cluster, config.heartbeat_interval, config.election_timeout)
         .map_err(|error| NodeError::Timings(error.to_string()))?;
@@ -128,9 +140,10 @@ async fn replicate(ingredients: &Ingredients, ground: &Ground) -> Result<(Raft, 
         Arc::clone(metrics),
         Arc::clone(&ground.elections),
     );
-    let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
-        .await
-        .map_err(|error| NodeError::Raft(error.to_string()))?;
+    let raft =
+        Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
+            .await
+            .map_err(|error| NodeError::Raft(error.to_string()))?;
     let leadership = Leadership::follow(
         &raft,
         own.member.0,
@@ -149,7 +162,12 @@ struct Services {
 }
 
 impl Services {
-    fn start(ingredients: &Ingredients, ground: &Ground, raft: &Raft, leadership: &Leadership) -> Self {
+    fn start(
+        ingredients: &Ingredients,
+        ground: &Ground,
+        raft: &Raft,
+        leadership: &Leadership,
+    ) -> Self {
         let Ingredients { config, own, log, .. } = ingredients;
         let timeout = request_timeout(config.election_timeout);
         let proposals = Proposals::start(Parts {
@@ -189,7 +207,12 @@ impl Services {
 }
 
 /// What serves the links of peers.
-fn endpoint(ingredients: &Ingredients, ground: &Ground, raft: &Raft, services: &Services) -> PeerEndpoint {
+fn endpoint(
+    ingredients: &Ingredients,
+    ground: &Ground,
+    raft: &Raft,
+    services: &Services,
+) -> PeerEndpoint {
     let server = PeerServer {
         raft: raft.clone(),
         takeover: Arc::clone(&ground.takeover),

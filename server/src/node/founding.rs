@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use openraft::async_runtime::WatchReceiver as _;
 use quorate_core::bootstrap::{Incarnation, Known};
 
 use super::{Node, NodeError};
 use crate::raft::PeerNode;
+use crate::raft::figures::Figures;
 
 impl Node {
     /// Writes the first entry of the cluster this member founded, as each founder does, unless it is there already; does nothing
@@ -25,7 +25,8 @@ impl Node {
         if let Some(unknown) = founders.iter().find(|founder| founder.peer_urls.is_empty()) {
             return Err(NodeError::FoundersChanged(unknown.id));
         }
-        let node = |founder: &Known| (founder.id.0, PeerNode { peer_urls: founder.peer_urls.clone() });
+        let node =
+            |founder: &Known| (founder.id.0, PeerNode { peer_urls: founder.peer_urls.clone() });
         let nodes: BTreeMap<u64, PeerNode> = founders.iter().map(node).collect();
         self.meet(founders);
         // Whoever writes the first entry stands for election. All may, since the entry is the same; but if all did at once,
@@ -49,16 +50,16 @@ impl Node {
 
     /// Whether the log, committed or not, knows of no membership but the founding one.
     fn has_only_founders(&self) -> bool {
-        let metrics = self.0.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let mut ids = metrics.membership_config.membership().nodes().map(|(id, _)| *id).peekable();
-        ids.peek().is_none() || ids.eq(self.0.founders.iter().map(|founder| founder.id.0))
+        let ids = Figures::member_ids(&self.0.raft);
+        ids.is_empty() || ids.iter().eq(self.0.founders.iter().map(|founder| &founder.id))
     }
 
     /// All members with the incarnations they are known to live in.
     pub(super) fn known_members(&self) -> Vec<Known> {
         let founders = &self.0.founders;
-        let founded_with = |id| founders.iter().find(|founder| founder.id == id).and_then(|founder| founder.incarnation);
+        let founded_with = |id| {
+            founders.iter().find(|founder| founder.id == id).and_then(|founder| founder.incarnation)
+        };
         self.0.replica.view(|machine, _| {
             // Until the first entry is committed, the founders are known from the founding; who asks then must not take this
             // cluster for one that it has no part in.
@@ -69,7 +70,10 @@ impl Node {
                 id: member.id,
                 name: member.name.clone(),
                 peer_urls: member.peer_urls.clone(),
-                incarnation: member.incarnation.map(Incarnation).or_else(|| founded_with(member.id)),
+                incarnation: member
+                    .incarnation
+                    .map(Incarnation)
+                    .or_else(|| founded_with(member.id)),
             });
             known.collect()
         })

@@ -8,8 +8,8 @@ use quorate_core::bootstrap::{Incarnation, Known};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
-use crate::peer_api::link::{Class, Gate, Hello, LinkObserver, Refusal, RefusalCode};
 use crate::peer_api::link::Local;
+use crate::peer_api::link::{Class, Gate, Hello, LinkObserver, Refusal, RefusalCode};
 use crate::replica::Replica;
 
 /// Lets in members of this cluster, in the incarnation they are known to live in.
@@ -21,7 +21,10 @@ pub(super) struct MemberGate {
 
 impl MemberGate {
     pub(super) fn new(own: Local, replica: Arc<Replica>, founders: &[Known]) -> Self {
-        let formed_with = founders.iter().filter_map(|founder| Some((founder.id, founder.incarnation?))).collect();
+        let formed_with = founders
+            .iter()
+            .filter_map(|founder| Some((founder.id, founder.incarnation?)))
+            .collect();
         Self { own, replica, formed_with }
     }
 

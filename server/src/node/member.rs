@@ -6,10 +6,10 @@ use bytes::Bytes;
 use quorate_core::{Command, Machine, MemberId, Stamp, WatchSpec};
 
 use super::Node;
+use crate::logging::LogLevel;
 use crate::member::{
     AppendStats, Check, Committed, Follower, Member, MembershipError, ProposeError, Role, Status,
 };
-use crate::logging::LogLevel;
 use crate::raft::figures::Figures;
 use crate::storage::log::Space;
 use crate::watch::{Subscription, WatchError, WatchMode};
@@ -63,7 +63,10 @@ impl Member for Node {
         }
     }
 
-    async fn add_member(&self, peer_urls: Vec<String>) -> Result<quorate_core::Member, MembershipError> {
+    async fn add_member(
+        &self,
+        peer_urls: Vec<String>,
+    ) -> Result<quorate_core::Member, MembershipError> {
         self.0.membership.add(peer_urls).await
     }
 
@@ -71,7 +74,11 @@ impl Member for Node {
         self.0.membership.remove(id).await
     }
 
-    async fn update_member(&self, id: MemberId, peer_urls: Vec<String>) -> Result<(), MembershipError> {
+    async fn update_member(
+        &self,
+        id: MemberId,
+        peer_urls: Vec<String>,
+    ) -> Result<(), MembershipError> {
         self.0.membership.update(id, peer_urls).await
     }
 
@@ -99,12 +106,16 @@ impl Member for Node {
     fn readiness(&self) -> Vec<Check> {
         let inner = &self.0;
         let leader = inner.leadership.view().leader;
-        let no_leader = "no leader is known. Check that a majority of the members run and reach each other";
+        let no_leader =
+            "no leader is known. Check that a majority of the members run and reach each other";
         let figures = Figures::of(&inner.raft);
         let lag = figures.commit_index.saturating_sub(inner.replica.applied_index());
-        let behind = format!("{lag} entries are not applied yet. Wait; if it grows, this machine is too slow");
+        let behind = format!(
+            "{lag} entries are not applied yet. Wait; if it grows, this machine is too slow"
+        );
         let full = "the disk has no room for the log. Writes are refused until there is room again";
-        let unpublished = "this member has not joined its cluster yet. Check that a majority of the members run";
+        let unpublished =
+            "this member has not joined its cluster yet. Check that a majority of the members run";
         vec![
             check("joined", (!self.may_serve()).then(|| unpublished.to_owned())),
             check("leader", leader.is_none().then(|| no_leader.to_owned())),

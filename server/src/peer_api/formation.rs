@@ -70,7 +70,9 @@ pub enum AnnouncementError {
     #[error("the answer is not a quorate member's: {0}")]
     Json(#[from] serde_json::Error),
     /// Another version.
-    #[error("the peer speaks version {0} of the peer protocol, this member version {PROTOCOL}. Run the same release on both")]
+    #[error(
+        "the peer speaks version {0} of the peer protocol, this member version {PROTOCOL}. Run the same release on both"
+    )]
     Protocol(u32),
     /// A number that is none.
     #[error("the answer has a malformed {0}")]
@@ -100,7 +102,10 @@ impl Announcement {
             Stage::Formed { cluster, members, removed } => Answer::Formed {
                 cluster: ClusterId(parse_id(&cluster)?),
                 members: members.into_iter().map(Known::try_from).collect::<Result<_, _>>()?,
-                removed: removed.iter().map(|id| parse_id(id).map(MemberId)).collect::<Result<_, _>>()?,
+                removed: removed
+                    .iter()
+                    .map(|id| parse_id(id).map(MemberId))
+                    .collect::<Result<_, _>>()?,
             },
         })
     }
@@ -140,7 +145,9 @@ pub fn show_bound(bound: &BTreeMap<MemberId, Incarnation>) -> BTreeMap<String, u
 ///
 /// # Errors
 /// When an ID is malformed.
-pub fn parse_bound(shown: BTreeMap<String, u64>) -> Result<BTreeMap<MemberId, Incarnation>, AnnouncementError> {
+pub fn parse_bound(
+    shown: BTreeMap<String, u64>,
+) -> Result<BTreeMap<MemberId, Incarnation>, AnnouncementError> {
     shown.into_iter().map(|(id, n)| Ok((MemberId(parse_id(&id)?), Incarnation(n)))).collect()
 }
 
@@ -168,7 +175,8 @@ mod tests {
     use super::*;
 
     fn round_trip(stage: Stage) -> Result<Answer, AnnouncementError> {
-        let announcement = Announcement { protocol: PROTOCOL, member: "1".to_owned(), incarnation: 5, stage };
+        let announcement =
+            Announcement { protocol: PROTOCOL, member: "1".to_owned(), incarnation: 5, stage };
         Announcement::parse(&serde_json::to_vec(&announcement).unwrap())
     }
 
@@ -176,18 +184,28 @@ mod tests {
     fn a_forming_member_is_understood() {
         let bound = BTreeMap::from([(MemberId(0xab), Incarnation(u64::MAX))]);
         let formation = FormationHash([0x1f; 20]);
-        let stage = Stage::Forming { formation: formation.to_string(), bound: Some(show_bound(&bound)) };
+        let stage =
+            Stage::Forming { formation: formation.to_string(), bound: Some(show_bound(&bound)) };
         let answer = Answer::Forming { formation, incarnation: Incarnation(5), bound: Some(bound) };
         assert_eq!(round_trip(stage).unwrap(), answer);
     }
 
     #[test]
     fn a_member_of_a_cluster_is_understood() {
-        let known = Known { id: MemberId(3), name: String::new(), peer_urls: vec!["u".to_owned()], incarnation: None };
+        let known = Known {
+            id: MemberId(3),
+            name: String::new(),
+            peer_urls: vec!["u".to_owned()],
+            incarnation: None,
+        };
         let members = vec![Entry::from(&known)];
-        let stage = Stage::Formed { cluster: "cafe".to_owned(), members, removed: vec!["7".to_owned()] };
-        let answer =
-            Answer::Formed { cluster: ClusterId(0xcafe), members: vec![known], removed: vec![MemberId(7)] };
+        let stage =
+            Stage::Formed { cluster: "cafe".to_owned(), members, removed: vec!["7".to_owned()] };
+        let answer = Answer::Formed {
+            cluster: ClusterId(0xcafe),
+            members: vec![known],
+            removed: vec![MemberId(7)],
+        };
         assert_eq!(round_trip(stage).unwrap(), answer);
     }
 

@@ -16,7 +16,7 @@ use quorate_transport::http_server::Handler;
 use serde::Serialize;
 
 use super::formation::{self, Announcement, Entry, PROTOCOL, Stage};
-use super::link;
+use super::link::{self, Refusal, RefusalCode};
 use crate::bootstrap::Forming;
 
 /// Type of the answers for programs.
@@ -113,7 +113,7 @@ impl<P: Peer> PeerHttp<P> {
             formation::PATH if is_get => json(StatusCode::OK, &self.announcement()),
             link::PEER_PATH if is_get => match self.peer.get() {
                 Some(peer) => peer.links().answer(request).map(Full::new),
-                None => starting(),
+                None => Refusal::new(RefusalCode::NotReady, STARTING).response().map(Full::new),
             },
             "/members" if is_get => self.members(),
             "/version" if is_get => match self.peer.get() {
@@ -134,13 +134,19 @@ impl<P: Peer> PeerHttp<P> {
 impl<P: Peer> Handler for PeerHttp<P> {
     type Body = Full<Bytes>;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, _connection: Connection) -> Response<Full<Bytes>> {
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _connection: Connection,
+    ) -> Response<Full<Bytes>> {
         self.answer(request)
     }
 }
 
+const STARTING: &str = "this member is starting and belongs to no cluster yet";
+
 fn starting() -> Response<Full<Bytes>> {
-    text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting and belongs to no cluster yet\n")
+    text(StatusCode::SERVICE_UNAVAILABLE, &format!("{STARTING}\n"))
 }
 
 fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Full<Bytes>> {

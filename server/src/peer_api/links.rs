@@ -89,7 +89,14 @@ impl Links {
         let link = |class| {
             let target = Target { member, urls: receiver.clone() };
             let limits = LinkLimits::of(class);
-            PeerLink::new(target, self.own, class, limits, Arc::clone(&connector), Arc::clone(&self.observer))
+            PeerLink::new(
+                target,
+                self.own,
+                class,
+                limits,
+                Arc::clone(&connector),
+                Arc::clone(&self.observer),
+            )
         };
         Peer {
             urls: sender,
@@ -120,9 +127,14 @@ impl Links {
             let answer = match answer {
                 Some(Ok(answer)) => answer,
                 Some(Err(error)) => return Err(SubmitError::from(error)),
-                None => return Err(SubmitError::NotSent(format!("this member knows no way to member {member}"))),
+                None => {
+                    return Err(SubmitError::NotSent(format!(
+                        "this member knows no way to member {member}"
+                    )));
+                }
             };
-            let answer = tokio::time::timeout(timeout, answer).await.unwrap_or(Err(LinkError::TimedOut));
+            let answer =
+                tokio::time::timeout(timeout, answer).await.unwrap_or(Err(LinkError::TimedOut));
             answer.map_err(SubmitError::from)
         }
     }
@@ -162,9 +174,10 @@ impl From<LinkError> for SubmitError {
     fn from(error: LinkError) -> Self {
         let text = error.to_string();
         match error {
-            LinkError::Unreachable | LinkError::Refused(_) | LinkError::Overloaded | LinkError::TooLarge { .. } => {
-                Self::NotSent(text)
-            }
+            LinkError::Unreachable
+            | LinkError::Refused(_)
+            | LinkError::Overloaded
+            | LinkError::TooLarge { .. } => Self::NotSent(text),
             LinkError::TimedOut | LinkError::Closed | LinkError::Failed(_) => Self::Unknown(text),
         }
     }
@@ -174,13 +187,17 @@ async fn knock(url: &str) -> Reachability {
     let Ok(Endpoint { address, .. }) = url.parse() else { return Reachability::Unknown };
     let attempt = async {
         match &address {
-            Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(drop),
+            Address::Tcp { host, port } => {
+                TcpStream::connect((host.as_str(), *port)).await.map(drop)
+            }
             Address::Unix(path) => UnixStream::connect(path).await.map(drop),
         }
     };
     match tokio::time::timeout(PROBE_TIMEOUT, attempt).await {
         Ok(Ok(())) => Reachability::Accepts,
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reachability::Refused,
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Reachability::Refused
+        }
         Ok(Err(_)) | Err(_) => Reachability::Unknown,
     }
 }

@@ -14,7 +14,9 @@ use quorate_core::{Batch, MemberId, Roster, RosterMember};
 
 use super::elections::Elections;
 use super::snapshots::{SnapshotBuilder, Snapshots, StoredSnapshot};
-use super::types::{BatchBytes, EntryOf, LogId, Membership, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig};
+use super::types::{
+    BatchBytes, EntryOf, LogId, Membership, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
+};
 use super::waiters::Waiters;
 use crate::metrics::Metrics;
 use crate::replica::{Outcome, Replica};
@@ -42,7 +44,16 @@ impl StateMachine {
         elections: Arc<Elections>,
     ) -> Self {
         let membership = StoredMembership::default();
-        Self { own, replica, waiters, snapshots, metrics, elections, last_applied: None, membership }
+        Self {
+            own,
+            replica,
+            waiters,
+            snapshots,
+            metrics,
+            elections,
+            last_applied: None,
+            membership,
+        }
     }
 
     fn apply_entry(&mut self, entry: EntryOf) {
@@ -123,11 +134,18 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
+        let meta = SnapshotMeta {
+            last_log_id: self.last_applied,
+            last_membership: self.membership.clone(),
+        };
         SnapshotBuilder::new(Arc::clone(&self.snapshots), meta, self.replica.frozen())
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: StoredSnapshot) -> io::Result<()> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: StoredSnapshot,
+    ) -> io::Result<()> {
         let machine = self.snapshots.restore(snapshot).await?;
         let (index, term) = meta.last_log_id.map_or((0, 0), |id| (id.index, id.leader_id.term));
         self.replica.clock().applied(machine.last_stamp());

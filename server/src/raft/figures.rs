@@ -54,7 +54,8 @@ impl Figures {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
         let index = |id: Option<super::LogId>| id.map_or(0, |id| id.index);
-        let ack_of = |id: &u64| metrics.heartbeat.as_ref()?.get(id)?.as_ref().map(|at| at.elapsed());
+        let ack_of =
+            |id: &u64| metrics.heartbeat.as_ref()?.get(id)?.as_ref().map(|at| at.elapsed());
         let followers = metrics.replication.iter().flatten().filter(|(id, _)| **id != metrics.id);
         let voted_for = metrics.vote.leader_id.voted_for;
         Self {
@@ -75,6 +76,14 @@ impl Figures {
                 .collect(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
+    }
+
+    /// All members of the newest membership in the log, committed or not, by ascending ID.
+    #[must_use]
+    pub fn member_ids(raft: &Raft) -> Vec<MemberId> {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().nodes().map(|(id, _)| MemberId(*id)).collect()
     }
 
     /// Returns once replication stopped, and why.

@@ -4,11 +4,10 @@
 //! Batching is by back-pressure: while few entries are under way an operation is proposed at once, and while many are, the
 //! operations that arrive meanwhile share the next entry.
 //!
-//! Invariant: an operation is proposed again only if it is certain that it is in no log. That is so when the leader says so,
-//! and also in this case, which is what spares clients an error when a leader dies: each operation is proposed for one term
-//! only; once this member has applied an entry of a later term, every entry of the earlier term that will ever count has been
-//! applied here, too (log matching and leader completeness, Raft dissertation, section 3.6); so an operation without an
-//! outcome by then has none.
+//! Invariant: an operation is proposed again only if it is certain that it is in no log: when the leader says so, and when a
+//! leader died, which spares clients an error. For each operation is proposed for one term only; once this member has applied
+//! an entry of a later term, every entry of the earlier term that will ever count has been applied here, too (log matching and
+//! leader completeness, Raft dissertation, section 3.6); so an operation without an outcome by then has none.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -127,7 +126,8 @@ impl Gatherer {
                     None => break,
                 }
             }
-            let blocked = under_way.len() >= ENTRIES_IN_FLIGHT || self.backlog.len() >= QUEUE_LENGTH;
+            let blocked =
+                under_way.len() >= ENTRIES_IN_FLIGHT || self.backlog.len() >= QUEUE_LENGTH;
             let leaderless_work = !self.backlog.is_empty() && under_way.len() < ENTRIES_IN_FLIGHT;
             let must_review = leaderless_work || !self.unconfirmed.is_empty();
             tokio::select! {
@@ -201,7 +201,8 @@ impl Gatherer {
         if !self.backlog.iter().any(is_wrong) {
             return;
         }
-        let (refused, kept) = std::mem::take(&mut self.backlog).into_iter().partition::<VecDeque<_>, _>(is_wrong);
+        let (refused, kept) =
+            std::mem::take(&mut self.backlog).into_iter().partition::<VecDeque<_>, _>(is_wrong);
         self.backlog = kept;
         refused.into_iter().for_each(|item| reply(item, false, leader, false));
     }
@@ -209,7 +210,9 @@ impl Gatherer {
     fn stamped(&self, items: &[Item], term: u64) -> BatchBytes {
         let mut entry = BytesMut::from(&joined(items)[..]);
         // Encoded batches merge by concatenation: operations accumulate, and the last stamp counts.
-        entry.extend_from_slice(&Batch { stamp: self.parts.clock.stamp(term), proposals: Vec::new() }.encode());
+        entry.extend_from_slice(
+            &Batch { stamp: self.parts.clock.stamp(term), proposals: Vec::new() }.encode(),
+        );
         BatchBytes(entry.freeze())
     }
 
@@ -217,12 +220,17 @@ impl Gatherer {
         let leader = self.parts.leadership.view().leader.unwrap_or(0);
         match outcome {
             Outcome::Taken { items, term } => {
-                let (mut own, forwarded) =
-                    items.into_iter().partition::<Vec<_>, _>(|item| matches!(item, Item::Own { .. }));
+                let (mut own, forwarded) = items
+                    .into_iter()
+                    .partition::<Vec<_>, _>(|item| matches!(item, Item::Own { .. }));
                 forwarded.into_iter().for_each(|item| reply(item, true, leader, false));
                 self.keep_unanswered(&mut own);
                 if !own.is_empty() {
-                    self.unconfirmed.push(Unconfirmed { items: own, term, replaced: self.parts.replica.replaced() });
+                    self.unconfirmed.push(Unconfirmed {
+                        items: own,
+                        term,
+                        replaced: self.parts.replica.replaced(),
+                    });
                 }
             }
             Outcome::NotTaken(items) => {
@@ -237,7 +245,9 @@ impl Gatherer {
             Outcome::LeaderFull(items) => {
                 for item in items {
                     match item {
-                        Item::Own { request, .. } => self.parts.waiters.fail(request, ProposeError::StorageFull),
+                        Item::Own { request, .. } => {
+                            self.parts.waiters.fail(request, ProposeError::StorageFull)
+                        }
                         Item::Forwarded { .. } => reply(item, false, leader, true),
                     }
                 }
@@ -257,7 +267,10 @@ impl Gatherer {
                 continue;
             }
             if batch.replaced == replaced && batch.term < applied_term {
-                tracing::info!(operations = batch.items.len(), "proposing again what the former leader did not commit");
+                tracing::info!(
+                    operations = batch.items.len(),
+                    "proposing again what the former leader did not commit"
+                );
                 batch.items.into_iter().rev().for_each(|item| self.backlog.push_front(item));
             } else {
                 self.unconfirmed.push(batch);
@@ -291,7 +304,8 @@ fn joined(items: &[Item]) -> Bytes {
     if let [only] = items {
         return only.encoded().clone();
     }
-    let mut all = BytesMut::with_capacity(items.iter().map(|item| item.encoded().len()).sum::<usize>() + 16);
+    let mut all =
+        BytesMut::with_capacity(items.iter().map(|item| item.encoded().len()).sum::<usize>() + 16);
     items.iter().for_each(|item| all.extend_from_slice(item.encoded()));
     all.freeze()
 }

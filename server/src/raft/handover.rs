@@ -14,7 +14,12 @@ use crate::member::Role;
 const ATTEMPT: Duration = Duration::from_millis(300);
 
 /// Hands the leadership to the voter that is closest behind. Returns whether another member leads now (or led before).
-pub async fn hand_over(raft: &Raft, leadership: &Leadership, own: MemberId, timeout: Duration) -> bool {
+pub async fn hand_over(
+    raft: &Raft,
+    leadership: &Leadership,
+    own: MemberId,
+    timeout: Duration,
+) -> bool {
     let deadline = Instant::now() + timeout;
     let mut views = leadership.watch();
     for successor in successors(raft, own).into_iter().cycle() {
@@ -40,7 +45,8 @@ pub async fn hand_over(raft: &Raft, leadership: &Leadership, own: MemberId, time
 fn successors(raft: &Raft, own: MemberId) -> Vec<MemberId> {
     let metrics = raft.data_metrics();
     let metrics = metrics.borrow_watched();
-    let matched = |id: u64| metrics.replication.as_ref().and_then(|all| all.get(&id).copied().flatten());
+    let matched =
+        |id: u64| metrics.replication.as_ref().and_then(|all| all.get(&id).copied().flatten());
     let mut voters: Vec<u64> = raft.voter_ids().filter(|id| *id != own.0).collect();
     voters.sort_by_key(|id| std::cmp::Reverse(matched(*id)));
     voters.into_iter().map(MemberId).collect()

@@ -20,9 +20,9 @@ use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
 use crate::metrics::Metrics;
-use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::node::Refusals;
 use crate::storage::log::Space;
+use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -64,7 +64,9 @@ impl PeerService for PeerServer {
                     self.serve_log(inbound).await;
                     self.takeover.connection_ended(peer);
                 }
-                Class::Snapshot => snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await,
+                Class::Snapshot => {
+                    snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await
+                }
                 Class::Heartbeat => {
                     self.serve_others(inbound).await;
                     self.takeover.connection_ended(peer);
@@ -123,7 +125,8 @@ impl PeerServer {
     }
 
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
-        let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
+        let kind = Kind::from_byte(kind)
+            .ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
             Kind::Heartbeat | Kind::Append => append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), 0, body).await.1,
             Kind::Vote => self.vote(body).await,
@@ -143,7 +146,8 @@ impl PeerServer {
             Kind::Forward => self.forward(body).await,
             Kind::ReadIndex => {
                 let index = reads::prove_leadership(&self.raft).await;
-                let reply = ReadIndexReply { confirmed: index.is_some(), index: index.unwrap_or(0) };
+                let reply =
+                    ReadIndexReply { confirmed: index.is_some(), index: index.unwrap_or(0) };
                 Ok(reply.encode_to_vec().into())
             }
             Kind::LeaderLost => {
@@ -172,7 +176,8 @@ impl PeerServer {
     async fn vote(&self, body: Bytes) -> Reply {
         let (mut request, leader_lost) = wire::decode_vote(body).map_err(text)?;
         // The candidate's word is not enough: this member must have seen the leader's end itself.
-        request.leadership_transfer |= leader_lost && self.takeover.justifies(request.vote.leader_id.term);
+        request.leadership_transfer |=
+            leader_lost && self.takeover.justifies(request.vote.leader_id.term);
         let response = self.raft.vote(request).await.map_err(text)?;
         Ok(wire::encode_vote_reply(&response).into())
     }

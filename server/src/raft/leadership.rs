@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::{Instant as _, ServerState};
 use parking_lot::Mutex;
 use quorate_core::Stamp;
 use tokio::sync::watch;
@@ -62,7 +62,10 @@ impl Leadership {
     /// acknowledges it any more. No write could succeed then, so it is honest to say that there is no leader.
     pub fn follow(raft: &Raft, own: u64, patience: Duration, elections: Arc<Elections>) -> Self {
         let (sender, views) = watch::channel(View::default());
-        let history = Arc::new(Mutex::new(History { leaderless_since: Some(Instant::now()), ..History::default() }));
+        let history = Arc::new(Mutex::new(History {
+            leaderless_since: Some(Instant::now()),
+            ..History::default()
+        }));
         let mut metrics = raft.server_metrics();
         let data = raft.data_metrics();
         let kept = Arc::clone(&history);
@@ -87,12 +90,20 @@ impl Leadership {
                 let is_alone = metrics.borrow_watched().membership_config.voter_ids().count() <= 1;
                 let silence = match view.role {
                     Role::Leader if is_alone => Duration::ZERO,
-                    Role::Leader => data.borrow_watched().last_quorum_acked.as_ref().map_or(elected.elapsed(), |at| at.elapsed()),
+                    Role::Leader => data
+                        .borrow_watched()
+                        .last_quorum_acked
+                        .as_ref()
+                        .map_or(elected.elapsed(), |at| at.elapsed()),
                     _ => elections.silence(),
                 };
                 if silence >= patience && view.leader.is_some() {
                     // The library keeps naming the old leader, and a leader without a quorum keeps naming itself.
-                    view = View { leader: None, role: if view.role == Role::Leader { Role::Candidate } else { view.role }, ..view };
+                    view = View {
+                        leader: None,
+                        role: if view.role == Role::Leader { Role::Candidate } else { view.role },
+                        ..view
+                    };
                 }
                 record(&kept, *sender.borrow(), view, own, elections.silence());
                 elections.viewed(view);
@@ -119,7 +130,8 @@ impl Leadership {
     /// Returns once another member than `leader` is known to lead in a later term than `term`.
     pub async fn replaced(&self, leader: u64, term: u64) {
         let mut views = self.watch();
-        let replaced = views.wait_for(|view| view.term > term && view.leader.is_some_and(|now| now != leader));
+        let replaced =
+            views.wait_for(|view| view.term > term && view.leader.is_some_and(|now| now != leader));
         if replaced.await.is_err() {
             // This member is stopping; whoever asked finds out elsewhere.
             std::future::pending::<()>().await;
@@ -149,7 +161,8 @@ fn record(history: &Mutex<History>, before: View, now: View, own: u64, silence: 
     }
     match now.leader {
         Some(leader) => {
-            let gap = history.leaderless_since.take().map(|since| since.elapsed()).unwrap_or_default();
+            let gap =
+                history.leaderless_since.take().map(|since| since.elapsed()).unwrap_or_default();
             history.leaderless += gap;
             history.changes += 1;
             history.leader_since = wall_clock();

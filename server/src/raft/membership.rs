@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openraft::{ChangeMembers, Instant as _};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Instant as _};
 use prost::Message as _;
 use quorate_core::membership::{self, Change, Health, Refused};
 use quorate_core::{Member, MemberId, identity};
@@ -102,14 +102,20 @@ impl Membership {
     /// # Errors
     /// See [`MembershipError`].
     pub async fn remove(&self, id: MemberId) -> Result<(), MembershipError> {
-        self.change(messages::Change { action: 2, member: id.0, peer_urls: Vec::new() }).await.map(drop)
+        self.change(messages::Change { action: 2, member: id.0, peer_urls: Vec::new() })
+            .await
+            .map(drop)
     }
 
     /// Gives a member other peer URLs.
     ///
     /// # Errors
     /// See [`MembershipError`].
-    pub async fn update(&self, id: MemberId, peer_urls: Vec<String>) -> Result<(), MembershipError> {
+    pub async fn update(
+        &self,
+        id: MemberId,
+        peer_urls: Vec<String>,
+    ) -> Result<(), MembershipError> {
         self.change(messages::Change { action: 3, member: id.0, peer_urls }).await.map(drop)
     }
 
@@ -143,8 +149,14 @@ impl Membership {
         deadline: Instant,
     ) -> Result<Option<ChangeReply>, MembershipError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        match self.links.call(MemberId(leader), Kind::Change, change.encode_to_vec().into(), left).await {
-            Ok(reply) => ChangeReply::decode(reply).map(Some).map_err(|_| MembershipError::TimedOut),
+        match self
+            .links
+            .call(MemberId(leader), Kind::Change, change.encode_to_vec().into(), left)
+            .await
+        {
+            Ok(reply) => {
+                ChangeReply::decode(reply).map(Some).map_err(|_| MembershipError::TimedOut)
+            }
             Err(SubmitError::NotSent(_)) => Ok(None),
             Err(SubmitError::Unknown(_)) => Err(MembershipError::TimedOut),
         }
@@ -184,7 +196,8 @@ impl Membership {
         self.replica.view(|machine, now| {
             let members = machine.members();
             let now_s = now.0 / 1_000_000_000;
-            let mut ids = (now_s..now_s + IDS_TRIED).map(|second| identity::member_id(peer_urls, "", Some(second)));
+            let mut ids = (now_s..now_s + IDS_TRIED)
+                .map(|second| identity::member_id(peer_urls, "", Some(second)));
             let fresh = ids.find(|id| members.member(*id).is_none() && !members.was_removed(*id));
             // If all are taken, the check that follows says so.
             fresh.unwrap_or_else(|| identity::member_id(peer_urls, "", Some(now_s)))
@@ -207,18 +220,24 @@ impl Membership {
         tracing::info!(member = %id, "removed a member");
         // Replication to it ended before it could learn of its removal. If it cannot be told now, its peers will tell it when
         // it next tries to reach them.
-        let farewell = self.links.call(id, Kind::Removed, bytes::Bytes::new(), FAREWELL_TIMEOUT).await;
+        let farewell =
+            self.links.call(id, Kind::Removed, bytes::Bytes::new(), FAREWELL_TIMEOUT).await;
         if let Err(reason) = farewell {
             tracing::info!(member = %id, %reason, "could not tell the member that it was removed");
         }
         Ok(reply)
     }
 
-    async fn update_here(&self, id: MemberId, mut peer_urls: Vec<String>) -> Result<ChangeReply, ChangeReply> {
+    async fn update_here(
+        &self,
+        id: MemberId,
+        mut peer_urls: Vec<String>,
+    ) -> Result<ChangeReply, ChangeReply> {
         peer_urls.sort();
         self.check(&Change::Update { id, peer_urls: peer_urls.clone() }).await?;
         let node = PeerNode { peer_urls };
-        let reply = self.commit(ChangeMembers::SetNodes(BTreeMap::from([(id.0, node.clone())]))).await?;
+        let reply =
+            self.commit(ChangeMembers::SetNodes(BTreeMap::from([(id.0, node.clone())]))).await?;
         self.links.ensure(id, &node.peer_urls);
         tracing::info!(member = %id, peer_urls = %node, "changed a member's peer URLs");
         Ok(reply)
@@ -236,7 +255,8 @@ impl Membership {
     async fn check(&self, change: &Change) -> Result<(), ChangeReply> {
         let reachable = self.reachable().await;
         let health = Health { reachable, change_in_progress: self.change_in_progress() };
-        let verdict = self.replica.view(|machine, _| membership::check(change, machine.members(), &health));
+        let verdict =
+            self.replica.view(|machine, _| membership::check(change, machine.members(), &health));
         let Err(refusal) = verdict else { return Ok(()) };
         if !self.strict && is_advice(&refusal) {
             tracing::warn!(%refusal, "--strict-reconfig-check=false: making a change that the check advises against");
@@ -274,13 +294,20 @@ impl Membership {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let newest = &metrics.membership_config;
-        newest.get_joint_config().len() > 1 || newest.log_id() != metrics.committed_membership_config.log_id()
+        newest.get_joint_config().len() > 1
+            || newest.log_id() != metrics.committed_membership_config.log_id()
     }
 
-    async fn commit(&self, change: ChangeMembers<u64, PeerNode>) -> Result<ChangeReply, ChangeReply> {
-        let made = tokio::time::timeout(self.timeout, self.raft.change_membership(change, false)).await;
+    async fn commit(
+        &self,
+        change: ChangeMembers<u64, PeerNode>,
+    ) -> Result<ChangeReply, ChangeReply> {
+        let made =
+            tokio::time::timeout(self.timeout, self.raft.change_membership(change, false)).await;
         match made {
-            Ok(Ok(response)) => Ok(ChangeReply { index: response.log_id.index, ..ChangeReply::default() }),
+            Ok(Ok(response)) => {
+                Ok(ChangeReply { index: response.log_id.index, ..ChangeReply::default() })
+            }
             Ok(Err(error)) => Err(library_refusal(error)),
             Err(_) => Err(ChangeReply { outcome: TIMED_OUT, ..ChangeReply::default() }),
         }
@@ -310,7 +337,10 @@ const IN_PROGRESS: u32 = 7;
 
 /// Whether a refusal only guards against a risk, which `--strict-reconfig-check=false` takes.
 fn is_advice(refusal: &Refused) -> bool {
-    matches!(refusal, Refused::NotStarted(_) | Refused::QuorumAtRisk { .. } | Refused::LearnerUnreachable(_))
+    matches!(
+        refusal,
+        Refused::NotStarted(_) | Refused::QuorumAtRisk { .. } | Refused::LearnerUnreachable(_)
+    )
 }
 
 fn refused(reason: String) -> ChangeReply {
@@ -333,11 +363,15 @@ fn library_refusal(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -
         RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => {
             ChangeReply { outcome: NOT_LEADER, ..ChangeReply::default() }
         }
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_))) => {
-            ChangeReply { outcome: IN_PROGRESS, ..ChangeReply::default() }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(
+            ChangeMembershipError::InProgress(_),
+        )) => ChangeReply { outcome: IN_PROGRESS, ..ChangeReply::default() },
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(other)) => {
+            refused(other.to_string())
         }
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(other)) => refused(other.to_string()),
-        RaftError::APIError(_) | RaftError::Fatal(_) => ChangeReply { outcome: TIMED_OUT, ..ChangeReply::default() },
+        RaftError::APIError(_) | RaftError::Fatal(_) => {
+            ChangeReply { outcome: TIMED_OUT, ..ChangeReply::default() }
+        }
     }
 }
 

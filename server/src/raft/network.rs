@@ -12,8 +12,8 @@ use futures_util::stream::{self, BoxStream, FuturesOrdered, Stream, StreamExt as
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use quorate_core::MemberId;
 
@@ -109,20 +109,31 @@ impl RaftNetworkV2<TypeConfig> for Client {
             input: Some(input),
             in_flight: FuturesOrdered::new(),
         };
-        let replies = stream::unfold(Some(pipeline), |pipeline| async move { pipeline?.next().await });
+        let replies =
+            stream::unfold(Some(pipeline), |pipeline| async move { pipeline?.next().await });
         Box::pin(std::future::ready(Ok(replies.boxed())))
     }
 
-    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         self.network.elections.stands();
         let leader_lost = self.network.takeover.justifies(rpc.vote.leader_id.term);
-        let reply = self.call(Kind::Vote, wire::encode_vote(&rpc, leader_lost), option.hard_ttl()).await?;
+        let reply =
+            self.call(Kind::Vote, wire::encode_vote(&rpc, leader_lost), option.hard_ttl()).await?;
         wire::decode_vote_reply(reply).map_err(bad_reply)
     }
 
-    async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         self.network.elections.stands();
-        let reply = self.call(Kind::PreVote, wire::encode_vote(&rpc, false), option.hard_ttl()).await?;
+        let reply =
+            self.call(Kind::PreVote, wire::encode_vote(&rpc, false), option.hard_ttl()).await?;
         wire::decode_vote_reply(reply).map_err(bad_reply)
     }
 
@@ -151,7 +162,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
-        let reply = self.call(Kind::Transfer, wire::encode_transfer(&req), option.hard_ttl()).await?;
+        let reply =
+            self.call(Kind::Transfer, wire::encode_transfer(&req), option.hard_ttl()).await?;
         wire::decode_transfer_reply(reply, &req).map_err(bad_reply)
     }
 
@@ -224,7 +236,10 @@ where
         }));
     }
 
-    fn conclude(self, answer: Rpc<Answered>) -> (Rpc<StreamAppendResult<TypeConfig>>, Option<Self>) {
+    fn conclude(
+        self,
+        answer: Rpc<Answered>,
+    ) -> (Rpc<StreamAppendResult<TypeConfig>>, Option<Self>) {
         let Answered { response, previous, last } = match answer {
             Ok(answered) => answered,
             Err(error) => return (Err(error), None),

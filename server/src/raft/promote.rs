@@ -54,5 +54,8 @@ fn learners_keeping_up(membership: &Membership) -> Vec<MemberId> {
     let metrics = metrics.borrow_watched();
     let last = metrics.last_log.map_or(0, |id| id.index);
     let matched = |id: MemberId| metrics.replication.as_ref()?.get(&id.0).copied().flatten();
-    started.into_iter().filter(|id| matched(*id).is_some_and(|at| last.saturating_sub(at.index) <= LAG_MAX)).collect()
+    started
+        .into_iter()
+        .filter(|id| matched(*id).is_some_and(|at| last.saturating_sub(at.index) <= LAG_MAX))
+        .collect()
 }

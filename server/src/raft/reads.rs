@@ -12,8 +12,8 @@ use prost::Message as _;
 use quorate_core::MemberId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::leadership::Leadership;
 use super::Raft;
+use super::leadership::Leadership;
 use crate::member::{ProposeError, Role};
 use crate::peer_api::links::Links;
 use crate::peer_api::messages::{Kind, ReadIndexReply};
@@ -109,8 +109,12 @@ impl Prover {
         while Instant::now() < deadline {
             let view = self.leadership.view();
             let proof = match view.leader {
-                Some(leader) if leader == self.own.0 && view.role == Role::Leader => self.prove_here().await,
-                Some(leader) if leader != self.own.0 => self.ask(MemberId(leader), view.term, deadline).await,
+                Some(leader) if leader == self.own.0 && view.role == Role::Leader => {
+                    self.prove_here().await
+                }
+                Some(leader) if leader != self.own.0 => {
+                    self.ask(MemberId(leader), view.term, deadline).await
+                }
                 _ => None,
             };
             if let Some(index) = proof {

@@ -48,8 +48,10 @@ pub(super) async fn send(
     links.call(target, Kind::SnapshotBegin, begin.into(), PIECE_TIMEOUT).await.map_err(failed)?;
     send_pieces(links, target, reader).await?;
     let end = SnapshotEnd { vote, bytes: size }.encode_to_vec();
-    let reply = links.call(target, Kind::SnapshotEnd, end.into(), INSTALL_TIMEOUT).await.map_err(failed)?;
-    let reply = wire::decode_vote_reply(reply).map_err(|error| StreamingError::from(bad_reply(error)))?;
+    let reply =
+        links.call(target, Kind::SnapshotEnd, end.into(), INSTALL_TIMEOUT).await.map_err(failed)?;
+    let reply =
+        wire::decode_vote_reply(reply).map_err(|error| StreamingError::from(bad_reply(error)))?;
     tracing::info!(to = %target, file, "the member has installed the snapshot");
     Ok(SnapshotResponse::new(reply.vote))
 }
@@ -63,7 +65,12 @@ async fn send_pieces(links: &Links, target: MemberId, mut reader: SnapshotReader
             Ok((reader, piece))
         })
         .await
-        .map_err(|error| StreamingError::StorageError(StorageError::read_snapshot(None, <TypeConfig as openraft::RaftTypeConfig>::ErrorSource::from_error(&error))))?;
+        .map_err(|error| {
+            StreamingError::StorageError(StorageError::read_snapshot(
+                None,
+                <TypeConfig as openraft::RaftTypeConfig>::ErrorSource::from_error(&error),
+            ))
+        })?;
         reader = returned;
         if piece.is_empty() {
             break;
@@ -138,12 +145,17 @@ async fn receive_one(
             Some(Kind::SnapshotEnd) => {
                 let reader = blocking(move || receiver.finish().map_err(io::Error::other)).await?;
                 let snapshot = loaded(reader)?;
-                let response = raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other)?;
+                let response =
+                    raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other)?;
                 let response = openraft::raft::VoteResponse::new(response.vote, None, false);
                 replies.reply(id, Ok(wire::encode_vote_reply(&response).into()));
                 return Ok(());
             }
-            _ => return Err(io::Error::other("the leader sent something else in the middle of a snapshot")),
+            _ => {
+                return Err(io::Error::other(
+                    "the leader sent something else in the middle of a snapshot",
+                ));
+            }
         }
     }
     Err(io::Error::other("the connection ended in the middle of a snapshot"))

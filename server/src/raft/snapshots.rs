@@ -56,7 +56,8 @@ impl Snapshots {
 
     /// An entry of `bytes` with `operations` was applied.
     pub(super) fn applied(&self, operations: usize, bytes: usize) {
-        let operations = self.operations.fetch_add(operations as u64, Ordering::Relaxed) + operations as u64;
+        let operations =
+            self.operations.fetch_add(operations as u64, Ordering::Relaxed) + operations as u64;
         let bytes = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         if operations < self.operations_max && bytes < LOG_BYTES_MAX {
             return;
@@ -145,7 +146,10 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = StoredSnapshot;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<StoredSnapshot>> {
-        let machine = self.machine.take().ok_or_else(|| io::Error::other("a builder writes one snapshot only"))?;
+        let machine = self
+            .machine
+            .take()
+            .ok_or_else(|| io::Error::other("a builder writes one snapshot only"))?;
         let membership = &self.meta.last_membership;
         let meta = snapshot::SnapshotMeta {
             last: self.meta.last_log_id.as_ref().map(entry_id),
@@ -172,7 +176,11 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     }
 }
 
-fn write(dir: &SnapshotDir, meta: snapshot::SnapshotMeta, machine: &Machine) -> io::Result<SnapshotReader> {
+fn write(
+    dir: &SnapshotDir,
+    meta: snapshot::SnapshotMeta,
+    machine: &Machine,
+) -> io::Result<SnapshotReader> {
     let mut writer = dir.create(meta).map_err(io::Error::other)?;
     for chunk in machine.snapshot() {
         writer.chunk(&chunk).map_err(io::Error::other)?;

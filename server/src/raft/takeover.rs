@@ -55,7 +55,8 @@ pub struct Takeover {
 impl Takeover {
     /// Has no evidence yet.
     pub fn new(own: MemberId, links: Arc<Links>, elections: Arc<Elections>) -> Self {
-        let (lost, is_looking, raft) = (Mutex::new(None), AtomicBool::new(false), std::sync::OnceLock::new());
+        let (lost, is_looking, raft) =
+            (Mutex::new(None), AtomicBool::new(false), std::sync::OnceLock::new());
         Self { own, links, elections, lost, is_looking, raft }
     }
 
@@ -92,7 +93,10 @@ impl Takeover {
                 return true;
             }
             tokio::time::sleep(LOOK_PAUSE).await;
-            let still_leads = self.raft.get().is_some_and(|(_, leadership)| leadership.view().leader == Some(leader));
+            let still_leads = self
+                .raft
+                .get()
+                .is_some_and(|(_, leadership)| leadership.view().leader == Some(leader));
             if !still_leads {
                 return false;
             }
@@ -110,8 +114,12 @@ impl Takeover {
         let mut agreed = false;
         if let Some((raft, leadership)) = self.raft.get() {
             let view = leadership.view();
-            let same_leader = view.term == question.term && view.leader.is_none_or(|leader| leader == question.leader);
-            if same_leader && question.leader != self.own.0 && self.look_for_evidence(question.leader).await {
+            let same_leader = view.term == question.term
+                && view.leader.is_none_or(|leader| leader == question.leader);
+            if same_leader
+                && question.leader != self.own.0
+                && self.look_for_evidence(question.leader).await
+            {
                 agreed = question.last.map(log_id) >= last_log_id(raft);
             }
         }
@@ -126,7 +134,9 @@ impl Takeover {
         if *self.lost.lock() == Some(wanted) {
             return true;
         }
-        if self.links.probe(MemberId(leader)).await != Reachability::Refused || leadership.view().term != term {
+        if self.links.probe(MemberId(leader)).await != Reachability::Refused
+            || leadership.view().term != term
+        {
             return false;
         }
         *self.lost.lock() = Some(wanted);
@@ -147,7 +157,10 @@ impl Takeover {
                 return;
             }
             if self.quorum_agrees(raft, leader, term, &others).await {
-                tracing::info!(term = term + 1, "standing for election: a quorum of voters lost the leader");
+                tracing::info!(
+                    term = term + 1,
+                    "standing for election: a quorum of voters lost the leader"
+                );
                 // An error means that raft has stopped, and with it this member.
                 let _ = raft.trigger().elect(false).await;
                 return;
@@ -165,7 +178,8 @@ impl Takeover {
             self.links.call(MemberId(*voter), Kind::LeaderLost, body, QUESTION_TIMEOUT)
         });
         let replies = futures_util::future::join_all(questions).await;
-        let agreed = replies.into_iter().flatten().filter_map(|reply| LeaderLostReply::decode(reply).ok());
+        let agreed =
+            replies.into_iter().flatten().filter_map(|reply| LeaderLostReply::decode(reply).ok());
         1 + agreed.filter(|reply| reply.agreed).count() >= quorum
     }
 }

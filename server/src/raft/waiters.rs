@@ -29,8 +29,10 @@ pub struct Waiters {
 impl Default for Waiters {
     fn default() -> Self {
         // Numbers start at the wall clock, so that a restarted member does not take an outcome of its former life for a new one.
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let start = u64::try_from(since_epoch.as_millis()).unwrap_or(1).saturating_mul(REQUESTS_PER_MS);
+        let since_epoch =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let start =
+            u64::try_from(since_epoch.as_millis()).unwrap_or(1).saturating_mul(REQUESTS_PER_MS);
         Self { waiting: Mutex::default(), next: AtomicU64::new(start) }
     }
 }
@@ -45,7 +47,12 @@ impl Waiters {
     }
 
     /// Hands out the outcomes of an entry's operations that were this member's.
-    pub fn complete(&self, outcomes: impl IntoIterator<Item = (u64, Outcome)>, raft_index: u64, term: u64) {
+    pub fn complete(
+        &self,
+        outcomes: impl IntoIterator<Item = (u64, Outcome)>,
+        raft_index: u64,
+        term: u64,
+    ) {
         let mut waiting = self.waiting.lock();
         for (request, outcome) in outcomes {
             if let Some(sender) = waiting.remove(&request) {

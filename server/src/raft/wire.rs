@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use prost::Message as _;
 
@@ -61,11 +61,15 @@ pub fn decode_append(body: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, Wi
 #[must_use]
 pub fn encode_append_reply(response: &AppendEntriesResponse<TypeConfig>) -> Vec<u8> {
     let reply = match response {
-        AppendEntriesResponse::Success => wire::AppendReply { outcome: 0, matched: None, vote: None },
+        AppendEntriesResponse::Success => {
+            wire::AppendReply { outcome: 0, matched: None, vote: None }
+        }
         AppendEntriesResponse::PartialSuccess(matched) => {
             wire::AppendReply { outcome: 1, matched: matched.as_ref().map(entry_id), vote: None }
         }
-        AppendEntriesResponse::Conflict => wire::AppendReply { outcome: 2, matched: None, vote: None },
+        AppendEntriesResponse::Conflict => {
+            wire::AppendReply { outcome: 2, matched: None, vote: None }
+        }
         AppendEntriesResponse::HigherVote(higher) => {
             wire::AppendReply { outcome: 3, matched: None, vote: Some(vote_to_record(higher)) }
         }

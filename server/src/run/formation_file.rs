@@ -35,7 +35,8 @@ impl FormationFile {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let (incarnation, bound) = match std::fs::read(dir.join(NAME)) {
             Ok(bytes) => {
-                let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| damaged(dir, &error))?;
+                let contents: Contents =
+                    serde_json::from_slice(&bytes).map_err(|error| damaged(dir, &error))?;
                 let bound = parse_bound(contents.bound).map_err(|error| damaged(dir, &error))?;
                 (Incarnation(contents.incarnation), bound)
             }
@@ -67,7 +68,11 @@ impl FormationFile {
     }
 }
 
-fn write(dir: &Path, incarnation: Incarnation, bound: &BTreeMap<MemberId, Incarnation>) -> io::Result<()> {
+fn write(
+    dir: &Path,
+    incarnation: Incarnation,
+    bound: &BTreeMap<MemberId, Incarnation>,
+) -> io::Result<()> {
     let contents = Contents { incarnation: incarnation.0, bound: show_bound(bound) };
     replace_file(dir, NAME, &serde_json::to_vec(&contents)?)
 }

@@ -39,7 +39,8 @@ impl Listeners {
         let peers = PeerListeners(bind(config.listen_peer_urls.clone()).await?);
         // A socket belongs to the runtime it is bound on.
         let urls = (config.listen_client_urls.clone(), config.listen_metrics_urls.clone());
-        let bound = clients.spawn(async { Ok::<_, RunError>((bind(urls.0).await?, bind(urls.1).await?)) });
+        let bound =
+            clients.spawn(async { Ok::<_, RunError>((bind(urls.0).await?, bind(urls.1).await?)) });
         let (clients, metrics) = bound.await.map_err(std::io::Error::other)??;
         Ok(Self { peers, clients: ClientListeners { clients, metrics } })
     }
@@ -66,14 +67,22 @@ async fn bind(urls: Vec<ListenUrl>) -> Result<Vec<Listener>, RunError> {
 impl PeerListeners {
     /// Serves peers from now on.
     pub(super) fn serve(self, http: &Arc<PeerHttp<Node>>) -> Vec<HttpServer> {
-        let serve = |listener| HttpServer::spawn(listener, Plain, Arc::clone(http), ServerLimits::default());
+        let serve = |listener| {
+            HttpServer::spawn(listener, Plain, Arc::clone(http), ServerLimits::default())
+        };
         self.0.into_iter().map(serve).collect()
     }
 }
 
 impl ClientListeners {
     /// Serves clients from now on.
-    pub(super) fn serve(self, config: &Config, node: &Node, metrics: &Metrics, runtime: &Handle) -> Vec<HttpServer> {
+    pub(super) fn serve(
+        self,
+        config: &Config,
+        node: &Node,
+        metrics: &Metrics,
+        runtime: &Handle,
+    ) -> Vec<HttpServer> {
         let _inside = runtime.enter();
         let access = Access { origins: names(&config.cors), hosts: names(&config.host_whitelist) };
         let api = ClientApi::new(node.clone(), access, metrics.http().clone());
@@ -81,10 +90,14 @@ impl ClientListeners {
         let counts = metrics;
         let metrics = Arc::new(MetricsService::new(api));
         let limits = ServerLimits::default();
-        let clients =
-            self.clients.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&clients), limits));
-        let metrics =
-            self.metrics.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&metrics), limits));
+        let clients = self
+            .clients
+            .into_iter()
+            .map(|l| HttpServer::spawn(l, Plain, Arc::clone(&clients), limits));
+        let metrics = self
+            .metrics
+            .into_iter()
+            .map(|l| HttpServer::spawn(l, Plain, Arc::clone(&metrics), limits));
         let servers: Vec<HttpServer> = clients.chain(metrics).collect();
         servers.iter().for_each(|server| counts.add_listener(server.traffic()));
         servers

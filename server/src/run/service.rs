@@ -50,8 +50,14 @@ impl ClientService {
 impl Handler for ClientService {
     type Body = ApiBody;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, _connection: Connection) -> Response<ApiBody> {
-        if !self.serves.load(Ordering::Relaxed) && !Box::pin(self.may_serve(request.uri().path())).await {
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _connection: Connection,
+    ) -> Response<ApiBody> {
+        if !self.serves.load(Ordering::Relaxed)
+            && !Box::pin(self.may_serve(request.uri().path())).await
+        {
             let text = &b"{\"message\":\"this member has not joined its cluster yet; ask another member\"}"[..];
             let mut response = Response::new(ApiBody::full(text));
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -73,7 +79,11 @@ impl MetricsService {
 impl Handler for MetricsService {
     type Body = ApiBody;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, _connection: Connection) -> Response<ApiBody> {
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _connection: Connection,
+    ) -> Response<ApiBody> {
         self.0.answer_metrics(request).await
     }
 }

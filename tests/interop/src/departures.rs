@@ -19,7 +19,7 @@ pub struct Departure {
 }
 
 /// All of them.
-pub const DEPARTURES: [Departure; 9] = [
+pub const DEPARTURES: [Departure; 13] = [
     Departure {
         name: "history_hides_hidden_keys",
         etcd: "a recursive watch from history returns events of hidden keys below",
@@ -73,6 +73,31 @@ pub const DEPARTURES: [Departure; 9] = [
         etcd: "refuses changes of membership with 500 and the message `Internal Server Error`",
         quorate: "the status is the same, the message gives the reason",
         reason: "the person who is growing a cluster needs the reason, and reads the answer, not a member's log",
+    },
+    Departure {
+        name: "bytes_survive_a_snapshot",
+        etcd: "bytes of a value that are not UTF-8 become U+FFFD once the member restarts from a snapshot, which is JSON",
+        quorate: "a value keeps its bytes",
+        reason: "a restart must not change data: a compare that held before it fails after it",
+    },
+    Departure {
+        name: "a_coded_request_ends_its_connection",
+        etcd: "the connection goes on after a request with a Transfer-Encoding",
+        quorate: "the answer says `Connection: close`, and the connection ends",
+        reason: "where a proxy and a server disagree about where such a body ends, the rest of it passes for the next \
+                 request; there is no next one if the connection ends",
+    },
+    Departure {
+        name: "a_flag_beats_its_variable",
+        etcd: "a flag and its environment variable given together stop the start, with exit code 1",
+        quorate: "the flag wins, and a warning names the variable",
+        reason: "a start script may set what a machine's environment sets for everyone; etcd's own manual promises it",
+    },
+    Departure {
+        name: "one_timing_makes_the_other_fit",
+        etcd: "--election-timeout below five default heartbeats stops the start, with exit code 1",
+        quorate: "the heartbeat interval that was not given is made to fit",
+        reason: "there is one right answer, so there is nothing to ask back",
     },
 ];
 

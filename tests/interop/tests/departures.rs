@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_harness::{
-    Cluster, Exit, Line, Program, Request, Stream, skip_without_etcd, wait_until,
+    Builder, Cluster, Exit, Line, Program, Request, Stream, skip_without_etcd, wait_until,
 };
 use quorate_interop_tests::departures::{DEPARTURES, Departure};
 use quorate_interop_tests::subject_program;
@@ -193,6 +193,92 @@ fn a_refused_membership_change_says_why() {
         let message = answer.json()["message"].as_str().expect("a message").to_owned();
         (message != "Internal Server Error", message)
     });
+}
+
+#[test]
+fn bytes_survive_a_snapshot() {
+    let departure = Departure::named("bytes_survive_a_snapshot");
+    if skip_without_etcd() {
+        return;
+    }
+    for program in [Program::Etcd, subject_program()] {
+        let cluster = Cluster::builder(program).flag("--snapshot-count=10").start();
+        put(&cluster, "/k", "value=%ff");
+        // Once the second snapshot is begun, the first one is complete and has the key.
+        (0..30).for_each(|_| drop(put(&cluster, "/other", "value=1")));
+        let snapshots = Duration::from_secs(20);
+        wait_until("a snapshot is written", snapshots, || has_snapshot(&cluster));
+        cluster.member(0).restart();
+        cluster.wait_ready();
+        let compared = cluster.keys().put_with("/k", "prevValue=%ff&value=2").expect("an answer");
+        assert!(matches!(compared.answer.status, 200 | 412), "{}", compared.answer);
+        departure.assert(program, compared.is_ok(), &compared.answer.to_string());
+    }
+}
+
+fn has_snapshot(cluster: &Cluster) -> bool {
+    let data = cluster.member(0).data_dir().to_owned();
+    let folders = [data.join("member/snap"), data.join("snap")];
+    let mut files = folders.iter().filter_map(|it| std::fs::read_dir(it).ok()).flatten().flatten();
+    files.any(|it| it.path().extension().is_some_and(|ending| ending == "snap"))
+}
+
+#[test]
+fn a_coded_request_ends_its_connection() {
+    observe("a_coded_request_ends_its_connection", |cluster| {
+        let request = "PUT /v2/keys/c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n";
+        let answer = cluster.http().send_raw(request.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, 201, "{answer}");
+        let connection = answer.header("Connection");
+        assert!(matches!(connection, None | Some("close")), "{answer}");
+        (connection.is_some(), answer.to_string())
+    });
+}
+
+/// Starts a member that was set up by `setup`; returns whether it serves, or how it ended.
+fn starts(program: Program, setup: impl Fn(Builder) -> Builder) -> (Cluster, Option<Exit>) {
+    let cluster = setup(Cluster::builder(program)).prepare();
+    let member = cluster.member(0);
+    member.start();
+    let within = Duration::from_secs(30);
+    wait_until("the member serves or has ended", within, || {
+        !member.is_running() || member.is_ready()
+    });
+    let exit = member.last_exit();
+    (cluster, exit)
+}
+
+#[test]
+fn a_flag_beats_its_variable() {
+    let departure = Departure::named("a_flag_beats_its_variable");
+    if skip_without_etcd() {
+        return;
+    }
+    for program in [Program::Etcd, subject_program()] {
+        let (cluster, exit) = starts(program, |builder| builder.environment("ETCD_NAME", "other"));
+        let log = cluster.member(0).log_text();
+        assert!(log.contains("ETCD_NAME"), "{program}: {log}");
+        assert!(matches!(exit, None | Some(Exit::Code(1))), "{program}: {exit:?}");
+        if exit.is_none() {
+            let list = cluster.http().send(&Request::get("/v2/members")).expect("an answer").json();
+            assert_eq!(list["members"][0]["name"], "m1", "{program}: {list}");
+        }
+        departure.assert(program, exit.is_none(), &format!("{exit:?}"));
+    }
+}
+
+#[test]
+fn one_timing_makes_the_other_fit() {
+    let departure = Departure::named("one_timing_makes_the_other_fit");
+    if skip_without_etcd() {
+        return;
+    }
+    for program in [Program::Etcd, subject_program()] {
+        let (_cluster, exit) = starts(program, |builder| builder.flag("--election-timeout=400"));
+        assert!(matches!(exit, None | Some(Exit::Code(1))), "{program}: {exit:?}");
+        departure.assert(program, exit.is_none(), &format!("{exit:?}"));
+    }
 }
 
 #[test]

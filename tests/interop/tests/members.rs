@@ -199,5 +199,9 @@ fn a_joined_member_serves_and_a_removed_one_ends() {
         pair.ask("the removed member ends by itself", |side| {
             format!("{:?}", side.cluster().member(3).wait_exit(Duration::from_secs(30)))
         });
+        pair.ask("started again, it ends again", |side| {
+            side.cluster().member(3).start();
+            format!("{:?}", side.cluster().member(3).wait_exit(Duration::from_secs(30)))
+        });
     });
 }

@@ -219,3 +219,16 @@ fn success_without_values() {
         );
     });
 }
+
+/// Go reads on for 256 KiB after a refused form; only a client that sends more has to open a new connection.
+#[test]
+fn forms_too_large() {
+    const MAX: usize = 10 << 20;
+    compare(|pair| {
+        for excess in [1, 100 << 10, 400 << 10] {
+            let form = format!("value={}", "x".repeat(MAX + excess - "value=".len()));
+            let both = pair.send(&Request::new("PUT", "/v2/keys/large").body(FORM, form));
+            assert_eq!(both.reference.status, 400, "{}", both.reference);
+        }
+    });
+}

@@ -75,7 +75,6 @@ const FLAGS: &[Flag] = &[
         Kind::Bool,
         "false",
         Family::Recovery,
-        "Keep the data but forget all other members, after a majority of them is lost for good. Unsafe while any \
-         other member still runs. Remove the flag once the member is up.",
+        "Keep the data but forget all other members, after a majority of them is lost for good.",
     ),
 ];
