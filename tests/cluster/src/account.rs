@@ -56,7 +56,10 @@ impl Account {
         let mut owners = BTreeMap::new();
         for ack in &self.acks {
             if let Some(other) = owners.insert(ack.index, &ack.key) {
-                broken.push(format!("index {} was acknowledged for {} and for {other}", ack.index, ack.key));
+                broken.push(format!(
+                    "index {} was acknowledged for {} and for {other}",
+                    ack.index, ack.key
+                ));
             }
             match store.nodes.get(&ack.key) {
                 Some((value, index, _)) if *value == ack.value && *index == ack.index => {}
@@ -64,7 +67,9 @@ impl Account {
             }
         }
         let mut seen = BTreeSet::new();
-        let ours = |key: &&String| key.starts_with(&format!("{QUEUE}/")) || key.starts_with(&format!("{PLAIN}/"));
+        let ours = |key: &&String| {
+            key.starts_with(&format!("{QUEUE}/")) || key.starts_with(&format!("{PLAIN}/"))
+        };
         for (key, (value, ..)) in store.nodes.iter().filter(|(key, _)| ours(key)) {
             if value != "(directory)" && !seen.insert(value) {
                 broken.push(format!("`{value}` was written twice, the second time as {key}"));
@@ -81,7 +86,12 @@ impl Account {
     pub fn assert_kept(&self, store: &Store) {
         let broken = self.broken_promises(store);
         let shown: Vec<&String> = broken.iter().take(10).collect();
-        assert!(broken.is_empty(), "{} of {} promises are broken: {shown:#?}", broken.len(), self.acks.len());
+        assert!(
+            broken.is_empty(),
+            "{} of {} promises are broken: {shown:#?}",
+            broken.len(),
+            self.acks.len()
+        );
     }
 
     /// The longest time without an acknowledgement between the first and the last one.
@@ -108,11 +118,19 @@ mod tests {
     use super::*;
 
     fn ack(key: &str, value: &str, index: u64) -> Ack {
-        Ack { key: key.into(), value: value.into(), index, at: Instant::now(), took: Duration::ZERO }
+        Ack {
+            key: key.into(),
+            value: value.into(),
+            index,
+            at: Instant::now(),
+            took: Duration::ZERO,
+        }
     }
 
     fn store(nodes: &[(&str, &str, u64)]) -> Store {
-        let nodes = nodes.iter().map(|(key, value, index)| ((*key).into(), ((*value).into(), *index, *index)));
+        let nodes = nodes
+            .iter()
+            .map(|(key, value, index)| ((*key).into(), ((*value).into(), *index, *index)));
         Store { index: 9, nodes: nodes.collect() }
     }
 
@@ -138,6 +156,10 @@ mod tests {
     fn one_index_belongs_to_one_write() {
         let acks = vec![ack("/load/a", "a", 5), ack("/load/b", "b", 5)];
         let account = Account { acks, ..Account::default() };
-        assert!(!account.broken_promises(&store(&[("/load/a", "a", 5), ("/load/b", "b", 5)])).is_empty());
+        assert!(
+            !account
+                .broken_promises(&store(&[("/load/a", "a", 5), ("/load/b", "b", 5)]))
+                .is_empty()
+        );
     }
 }

@@ -38,8 +38,15 @@ pub struct Follower {
 
 impl Follower {
     /// Follows `key` recursively from `index` on, beginning at the member at `position`.
-    pub fn start(members: &[Arc<Member>], position: usize, key: &str, index: u64, manner: Manner) -> Self {
-        let addresses: Vec<SocketAddr> = members.iter().map(|member| member.client_address()).collect();
+    pub fn start(
+        members: &[Arc<Member>],
+        position: usize,
+        key: &str,
+        index: u64,
+        manner: Manner,
+    ) -> Self {
+        let addresses: Vec<SocketAddr> =
+            members.iter().map(|member| member.client_address()).collect();
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let watch = Watch { addresses, at: position, key: key.to_owned(), next: index, manner };
         let (flag, events) = (Arc::clone(&stop), Arc::clone(&seen));
@@ -87,7 +94,10 @@ impl Watch {
     fn ask(&mut self, stop: &AtomicBool, seen: &Mutex<Vec<(u64, String)>>) {
         let address = self.addresses[self.at % self.addresses.len()];
         let stream = if self.manner == Manner::Stream { "&stream=true" } else { "" };
-        let target = format!("/v2/keys{}?wait=true&recursive=true&waitIndex={}{stream}", self.key, self.next);
+        let target = format!(
+            "/v2/keys{}?wait=true&recursive=true&waitIndex={}{stream}",
+            self.key, self.next
+        );
         let http = Http::new(address).timeout(LOOK_EVERY * QUIET_LOOKS_MAX);
         let Ok(mut answer) = http.stream(&Request::get(target)) else { return };
         if answer.head().status != 200 {

@@ -48,7 +48,10 @@ struct Client {
 }
 
 enum Sent {
-    Acknowledged { key: String, index: u64 },
+    Acknowledged {
+        key: String,
+        index: u64,
+    },
     NotTaken(String),
     /// The connection ended before the first byte of an answer.
     Closed(String),
@@ -63,7 +66,8 @@ impl Load {
 
     /// Starts clients that write through `members`, each with a pause of `pace` between two writes.
     pub fn through(members: &[Arc<Member>], clients: usize, retry: Retry, pace: Duration) -> Self {
-        let addresses: Vec<SocketAddr> = members.iter().map(|member| member.client_address()).collect();
+        let addresses: Vec<SocketAddr> =
+            members.iter().map(|member| member.client_address()).collect();
         let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let account = Arc::new(Mutex::new(Account::default()));
         let clients = (0..clients).map(|number| {
@@ -140,7 +144,14 @@ impl Client {
         account
     }
 
-    fn write(&self, connections: &[Http], at: &mut usize, value: &str, in_queue: bool, account: &mut Account) {
+    fn write(
+        &self,
+        connections: &[Http],
+        at: &mut usize,
+        value: &str,
+        in_queue: bool,
+        account: &mut Account,
+    ) {
         let request = if in_queue {
             Request::post(format!("/v2/keys{QUEUE}"), &format!("value={value}"))
         } else {
@@ -152,7 +163,13 @@ impl Client {
                 Sent::Acknowledged { key, index } => {
                     let now = Instant::now();
                     self.acked.fetch_add(1, Ordering::Relaxed);
-                    account.acks.push(Ack { key, value: value.to_owned(), index, at: now, took: now - begun });
+                    account.acks.push(Ack {
+                        key,
+                        value: value.to_owned(),
+                        index,
+                        at: now,
+                        took: now - begun,
+                    });
                     return;
                 }
                 Sent::NotTaken(_) | Sent::Closed(_) if self.retry == Retry::Unsent => {
@@ -185,7 +202,9 @@ fn send(http: &Http, request: &Request) -> Sent {
         }
         Ok(answer) => Sent::Unknown(format!("{}: {answer}", http.address())),
         Err(error @ HttpError::Connect { .. }) => Sent::NotTaken(error.to_string()),
-        Err(error @ (HttpError::Closed | HttpError::Broken(_))) => Sent::Closed(format!("{}: {error}", http.address())),
+        Err(error @ (HttpError::Closed | HttpError::Broken(_))) => {
+            Sent::Closed(format!("{}: {error}", http.address()))
+        }
         Err(error) => Sent::Unknown(format!("{}: {error}", http.address())),
     }
 }

@@ -27,7 +27,9 @@ pub fn list(through: &Member) -> Vec<Listed> {
 pub fn id_of(through: &Member, name: &str) -> String {
     let members = list(through);
     let found = members.iter().find(|member| member.name == name);
-    found.map(|member| member.id.clone()).unwrap_or_else(|| panic!("no member is named {name}: {members:?}"))
+    found
+        .map(|member| member.id.clone())
+        .unwrap_or_else(|| panic!("no member is named {name}: {members:?}"))
 }
 
 /// Asks for a new member with one peer URL.
@@ -53,9 +55,11 @@ pub fn votes(through: &Member, id: &str) -> bool {
     let peers = quorate_harness::Http::new(through.peer_address());
     let Ok(answer) = peers.send(&Request::get("/members")) else { return false };
     let members = answer.json();
-    let found = members.as_array().into_iter().flatten().find(|it| {
-        it["id"].as_u64().is_some_and(|number| format!("{number:x}") == id)
-    });
+    let found = members
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|it| it["id"].as_u64().is_some_and(|number| format!("{number:x}") == id));
     found.is_some_and(|member| member["isLearner"] != Value::Bool(true))
 }
 
@@ -72,7 +76,10 @@ fn with_urls(method: &str, target: &str, peer_url: &str) -> Request {
 
 #[track_caller]
 fn send(through: &Member, request: &Request) -> Answer {
-    through.http().send(request).unwrap_or_else(|error| panic!("{request} to {}: {error}", through.name()))
+    through
+        .http()
+        .send(request)
+        .unwrap_or_else(|error| panic!("{request} to {}: {error}", through.name()))
 }
 
 fn listed(member: &Value) -> Listed {

@@ -34,9 +34,15 @@ pub fn agreed_store(members: &[Arc<Member>], within: Duration) -> Store {
     let agreed = eventually(within, || {
         stores = members.iter().map(|member| store_of(member)).collect();
         let first = stores.first().and_then(|store| store.as_ref().ok());
-        first.is_some_and(|first| stores.iter().all(|store| store.as_ref().is_ok_and(|it| it == first)))
+        first.is_some_and(|first| {
+            stores.iter().all(|store| store.as_ref().is_ok_and(|it| it == first))
+        })
     });
-    assert!(agreed, "the members do not hold the same store after {within:?}:\n{}", differences(members, &stores));
+    assert!(
+        agreed,
+        "the members do not hold the same store after {within:?}:\n{}",
+        differences(members, &stores)
+    );
     match stores.into_iter().next() {
         Some(Ok(store)) => store,
         _ => panic!("there is no member"),
@@ -59,16 +65,29 @@ fn differences(members: &[Arc<Member>], stores: &[Result<Store, HttpError>]) -> 
     for (member, store) in members.iter().zip(stores) {
         match store {
             Ok(store) => {
-                text.push_str(&format!("{}: index {}, {} nodes\n", member.name(), store.index, store.nodes.len()));
+                text.push_str(&format!(
+                    "{}: index {}, {} nodes\n",
+                    member.name(),
+                    store.index,
+                    store.nodes.len()
+                ));
             }
             Err(error) => text.push_str(&format!("{}: {error}\n", member.name())),
         }
     }
-    let mut known = stores.iter().zip(members).filter_map(|(store, member)| Some((store.as_ref().ok()?, member.name())));
+    let mut known = stores
+        .iter()
+        .zip(members)
+        .filter_map(|(store, member)| Some((store.as_ref().ok()?, member.name())));
     if let Some((first, name)) = known.next() {
         for (other, other_name) in known {
-            for (key, node) in first.nodes.iter().filter(|(key, node)| other.nodes.get(*key) != Some(node)).take(5) {
-                text.push_str(&format!("{key}: {node:?} on {name}, {:?} on {other_name}\n", other.nodes.get(key)));
+            for (key, node) in
+                first.nodes.iter().filter(|(key, node)| other.nodes.get(*key) != Some(node)).take(5)
+            {
+                text.push_str(&format!(
+                    "{key}: {node:?} on {name}, {:?} on {other_name}\n",
+                    other.nodes.get(key)
+                ));
             }
         }
     }

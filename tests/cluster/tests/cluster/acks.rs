@@ -12,7 +12,11 @@ const WRITES_BETWEEN_KILLS: usize = 40;
 
 fn assert_on_disk(cluster: &Cluster) {
     let in_memory = is_in_memory(cluster.folder()).expect("the folder can be examined");
-    assert!(!in_memory, "{} is in memory, where nothing is durable: set TMPDIR", cluster.folder().display());
+    assert!(
+        !in_memory,
+        "{} is in memory, where nothing is durable: set TMPDIR",
+        cluster.folder().display()
+    );
 }
 
 fn kill_and_restart(members: usize, rounds: usize) {

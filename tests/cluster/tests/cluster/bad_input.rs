@@ -21,11 +21,16 @@ fn garbage_at_both_ports_harms_nobody() {
     let member = cluster.member(0);
     for address in [member.peer_address(), member.client_address()] {
         for _ in 0..60 {
-            let Ok(mut stream) = TcpStream::connect(address) else { panic!("{address} accepts nobody") };
+            let Ok(mut stream) = TcpStream::connect(address) else {
+                panic!("{address} accepts nobody")
+            };
             let length = rng.below(4000) as usize + 1;
             let mut bytes: Vec<u8> = (0..length).map(|_| rng.bits() as u8).collect();
             if rng.one_in(2) {
-                bytes.splice(0..0, b"GET /quorate/peer HTTP/1.1\r\nHost: x\r\nUpgrade: ".iter().copied());
+                bytes.splice(
+                    0..0,
+                    b"GET /quorate/peer HTTP/1.1\r\nHost: x\r\nUpgrade: ".iter().copied(),
+                );
             }
             // Errors mean that the server hung up in between, which is an answer.
             let _ = stream.write_all(&bytes);
@@ -43,10 +48,18 @@ fn a_stranger_is_told_why_it_is_not_let_in() {
     let _turn = turn::shared();
     let cluster = quorate(3).start();
     let member = cluster.member(0);
-    let formation = Http::new(member.peer_address()).send(&Request::get("/quorate/formation")).expect("answers").json();
+    let formation = Http::new(member.peer_address())
+        .send(&Request::get("/quorate/formation"))
+        .expect("answers")
+        .json();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (own, id) = (text(&formation["member"]), text(&formation["cluster"]));
-    let peer = formation["members"].as_array().into_iter().flatten().find(|it| text(&it["id"]) != own).expect("a peer");
+    let peer = formation["members"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|it| text(&it["id"]) != own)
+        .expect("a peer");
     let (sender, incarnation) = (text(&peer["id"]), hex(&peer["incarnation"]));
     let good = [
         ("quorate-peer-protocol", formation["protocol"].to_string()),
@@ -65,7 +78,9 @@ fn a_stranger_is_told_why_it_is_not_let_in() {
         ("quorate-class", "nonsense", 400, "class"),
     ];
     for (name, value, status, reason) in wrong {
-        let mut request = Request::get("/quorate/peer").header("connection", "upgrade").header("upgrade", "quorate-peer/1");
+        let mut request = Request::get("/quorate/peer")
+            .header("connection", "upgrade")
+            .header("upgrade", "quorate-peer/1");
         for (header, right) in &good {
             request = request.header(header, if *header == name { value } else { right });
         }
@@ -79,14 +94,18 @@ fn a_stranger_is_told_why_it_is_not_let_in() {
 }
 
 fn hex(number: &Value) -> String {
-    number.as_u64().map_or_else(|| number.as_str().unwrap_or_default().to_owned(), |number| format!("{number:x}"))
+    number.as_u64().map_or_else(
+        || number.as_str().unwrap_or_default().to_owned(),
+        |number| format!("{number:x}"),
+    )
 }
 
 /// Whoever passes the handshake and then sends what is no frame is hung up on.
 fn admitted_peer_sends_garbage(address: SocketAddr, good: &[(&str, String)]) {
     for garbage in [&[0xff_u8; 64][..], &[0; 64], b"GET / HTTP/1.1\r\n\r\n"] {
         let mut stream = TcpStream::connect(address).expect("a connection");
-        let headers: String = good.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: String =
+            good.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let hello = format!(
             "GET /quorate/peer HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: quorate-peer/1\r\n{headers}\r\n"
         );
@@ -96,7 +115,8 @@ fn admitted_peer_sends_garbage(address: SocketAddr, good: &[(&str, String)]) {
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer);
         assert!(
-            ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset),
+            ended.is_ok()
+                || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset),
             "the member listens on after {garbage:?}"
         );
         assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
@@ -121,7 +141,8 @@ fn requests_beyond_all_measure_are_refused() {
         }
     }
     let medium = "/a".repeat(1500);
-    let answer = http.send(&Request::put(format!("/v2/keys{medium}"), "value=v")).expect("an answer");
+    let answer =
+        http.send(&Request::put(format!("/v2/keys{medium}"), "value=v")).expect("an answer");
     assert!((400..500).contains(&answer.status), "{}", answer.status_line);
     assert_well(&cluster);
 }
@@ -138,7 +159,9 @@ fn many_half_open_connections_are_borne() {
         match at % 3 {
             0 => {}
             1 => stream.write_all(b"GET /v2/keys/k HTTP/1.1\r\nHost").expect("half a header"),
-            _ => stream.write_all(b"PUT /v2/keys/k HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nva").expect("half a body"),
+            _ => stream
+                .write_all(b"PUT /v2/keys/k HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nva")
+                .expect("half a body"),
         }
         held.push(stream);
     }
@@ -156,7 +179,9 @@ fn many_half_open_connections_are_borne() {
 fn assert_well(cluster: &quorate_harness::Cluster) {
     for member in cluster.members() {
         assert!(member.is_ready(), "{} is not well: {}", member.name(), member.log_tail());
-        let written = Http::new(member.client_address()).timeout(SOON).send(&Request::put("/v2/keys/well", "value=v"));
+        let written = Http::new(member.client_address())
+            .timeout(SOON)
+            .send(&Request::put("/v2/keys/well", "value=v"));
         assert!(written.is_ok_and(|answer| (200..300).contains(&answer.status)));
     }
     agreed_store(&cluster.members(), SOON);

@@ -22,7 +22,13 @@ fn term(member: &Member) -> u64 {
 
 fn fill(cluster: &Cluster, through: &Member) {
     for n in 0..LARGE_VALUES {
-        assert!(through.keys().put(&format!("/large/{n}"), &"x".repeat(LARGE_BYTES)).expect("answers").is_ok());
+        assert!(
+            through
+                .keys()
+                .put(&format!("/large/{n}"), &"x".repeat(LARGE_BYTES))
+                .expect("answers")
+                .is_ok()
+        );
     }
     agreed_store(&cluster.members(), SOON);
 }
@@ -30,8 +36,11 @@ fn fill(cluster: &Cluster, through: &Member) {
 #[test]
 fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     let _turn = turn::alone();
-    let cluster =
-        quorate(3).flag("--snapshot-count=500").flag("--heartbeat-interval=100").flag("--election-timeout=1000").start();
+    let cluster = quorate(3)
+        .flag("--snapshot-count=500")
+        .flag("--heartbeat-interval=100")
+        .flag("--election-timeout=1000")
+        .start();
     let leader = cluster.wait_leader(SOON);
     fill(&cluster, &leader);
     let behind = others(&cluster, &leader).remove(0);
@@ -44,12 +53,17 @@ fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     behind.start();
     behind.wait_ready(SOON);
     wait_until("a snapshot was installed", SOON, || {
-        survivors.iter().any(|member| member.log_text().contains("the member has installed the snapshot"))
+        survivors
+            .iter()
+            .any(|member| member.log_text().contains("the member has installed the snapshot"))
     });
     let took = begun.elapsed();
     load.wait_more(200, SOON);
     let account = load.stop();
-    let during = account.acks.iter().filter(|ack| ack.at >= begun && ack.at < begun + took + Duration::from_secs(1));
+    let during = account
+        .acks
+        .iter()
+        .filter(|ack| ack.at >= begun && ack.at < begun + took + Duration::from_secs(1));
     let slowest = during.map(|ack| ack.took).max().unwrap_or_default();
     eprintln!("caught up in {took:?}; slowest write meanwhile {slowest:?}; {}", account.summary());
     let store = agreed_store(&cluster.members(), SOON);
@@ -60,6 +74,15 @@ fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     // The history came with the snapshot: what happened lately can be watched there, too.
     let index = store.index - 500;
     let target = format!("/v2/keys/?wait=true&recursive=true&waitIndex={index}");
-    let ask = |member: &Member| member.http().send(&Request::get(&target)).expect("the event is there").json();
+    let ask = |member: &Member| {
+        member.http().send(&Request::get(&target)).expect("the event is there").json()
+    };
+    assert_eq!(ask(&behind), ask(&leader));
+    // Its log now begins behind the snapshot; it must do without what it never had.
+    behind.kill9();
+    behind.start();
+    behind.wait_ready(SOON);
+    let again = agreed_store(&cluster.members(), SOON);
+    account.assert_kept(&again);
     assert_eq!(ask(&behind), ask(&leader));
 }

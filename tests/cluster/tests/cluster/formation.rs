@@ -100,7 +100,8 @@ fn different_lists_or_tokens_never_form_and_say_why() {
         if name == "initial-cluster" {
             // One member less: the third.
             let list = flag(&odd, name);
-            let shorter = list.rsplit_once(',').map(|(rest, _)| rest.to_owned()).unwrap_or_default();
+            let shorter =
+                list.rsplit_once(',').map(|(rest, _)| rest.to_owned()).unwrap_or_default();
             set_flag(&odd, name, &shorter);
         } else {
             set_flag(&odd, name, "another");
@@ -111,9 +112,13 @@ fn different_lists_or_tokens_never_form_and_say_why() {
             members.iter().any(|member| member.log_text().contains("another member list or token"))
                 || members.iter().any(|member| !member.is_running())
         });
-        let formed = eventually(Duration::from_secs(3), || members.iter().any(|member| member.is_ready()));
+        let formed =
+            eventually(Duration::from_secs(3), || members.iter().any(|member| member.is_ready()));
         assert!(!formed, "--{name} differs on one member, and a cluster formed");
-        let said = members.iter().filter(|member| member.log_text().contains("another member list or token")).count();
+        let said = members
+            .iter()
+            .filter(|member| member.log_text().contains("another member list or token"))
+            .count();
         assert!(said > 0, "nobody says why");
     }
 }
@@ -126,7 +131,10 @@ fn a_list_corrected_after_the_fact_forms() {
     set_flag(&odd, "initial-cluster-token", "another");
     cluster.start();
     wait_until("a member says why it waits", SOON, || {
-        cluster.members().iter().any(|member| member.log_text().contains("another member list or token"))
+        cluster
+            .members()
+            .iter()
+            .any(|member| member.log_text().contains("another member list or token"))
     });
     assert_eq!(odd.terminate(SOON), Exit::Code(0), "a waiting member can be stopped");
     set_flag(&odd, "initial-cluster-token", "test");

@@ -97,7 +97,10 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     assert!(member.keys().put("/k", "v").expect("answers").is_ok());
     disk.fill();
     let refusal = write_until_refused(&member);
-    assert!(refusal.contains("space") || refusal.contains("room") || refusal.contains("full"), "unclear: {refusal}");
+    assert!(
+        refusal.contains("space") || refusal.contains("room") || refusal.contains("full"),
+        "unclear: {refusal}"
+    );
     eprintln!("{refusal}");
     for _ in 0..50 {
         assert!(!member.keys().put("/k", "no").expect("an answer").is_ok());
@@ -105,7 +108,9 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     assert_eq!(member.keys().get("/k").expect("answers").value(), Some("v"));
     assert_eq!(member.keys().get_with("/k", "quorum=true").expect("answers").value(), Some("v"));
     disk.free();
-    wait_until("writes go through again", SOON, || member.keys().put("/k", "again").is_ok_and(|answer| answer.is_ok()));
+    wait_until("writes go through again", SOON, || {
+        member.keys().put("/k", "again").is_ok_and(|answer| answer.is_ok())
+    });
     member.kill9();
     member.start();
     member.wait_ready(SOON);
@@ -132,7 +137,9 @@ fn a_member_that_crashes_on_a_full_disk_starts_again() {
         member.keys().get("/k").is_ok_and(|answer| answer.value() == Some("v"))
     });
     disk.free();
-    wait_until("writes go through again", SOON, || member.keys().put("/k", "again").is_ok_and(|answer| answer.is_ok()));
+    wait_until("writes go through again", SOON, || {
+        member.keys().put("/k", "again").is_ok_and(|answer| answer.is_ok())
+    });
     drop(cluster);
 }
 
@@ -158,7 +165,8 @@ fn a_cluster_goes_on_with_one_full_member() {
                 answer.as_ref().is_some_and(quorate_harness::KeyAnswer::is_ok)
             });
         }
-        let load = Load::through(&others(&cluster, &full), 2, Retry::Never, Duration::from_millis(2));
+        let load =
+            Load::through(&others(&cluster, &full), 2, Retry::Never, Duration::from_millis(2));
         load.wait_more(50, SOON);
         assert!(full.is_running(), "the full member stopped: {}", full.log_tail());
         disk.free();
@@ -166,7 +174,9 @@ fn a_cluster_goes_on_with_one_full_member() {
         let account = load.stop();
         let store = agreed_store(&cluster.members(), SOON * 2);
         account.assert_kept(&store);
-        wait_until("writes through it go through again", SOON, || full.keys().put("/k", "v").is_ok_and(|it| it.is_ok()));
+        wait_until("writes through it go through again", SOON, || {
+            full.keys().put("/k", "v").is_ok_and(|it| it.is_ok())
+        });
         drop(cluster);
     }
 }

@@ -32,7 +32,10 @@ fn assert_gone(member: &Member) {
     assert_eq!(member.wait_exit(NOTICES_WITHIN), Exit::Code(1), "{}", member.log_tail());
     for _ in 0..2 {
         let tail = member.log_tail();
-        assert!(tail.contains("permanently removed"), "it does not say that it was removed:\n{tail}");
+        assert!(
+            tail.contains("permanently removed"),
+            "it does not say that it was removed:\n{tail}"
+        );
         member.start();
         assert_eq!(member.wait_exit(NOTICES_WITHIN), Exit::Code(1), "{}", member.log_tail());
     }
@@ -53,7 +56,8 @@ fn a_cluster_grows_from_one_member_to_three_under_load() {
     account.assert_kept(&agreed_store(&cluster.members(), SOON));
     cluster.wait_leader(SOON).kill9();
     cluster.wait_leader(SOON);
-    let alive = cluster.members().into_iter().find(|member| member.is_running()).expect("two are left");
+    let alive =
+        cluster.members().into_iter().find(|member| member.is_running()).expect("two are left");
     assert!(alive.keys().put("/with-two", "v").expect("answers").is_ok());
 }
 
@@ -77,10 +81,15 @@ fn a_follower_a_leader_and_a_dead_member_are_removed() {
         load.wait_more(20, SOON);
     }
     let leader = cluster.wait_leader(SOON);
-    let dead = others(&cluster, &through).into_iter().find(|member| member.name() != leader.name()).expect("three are left");
+    let dead = others(&cluster, &through)
+        .into_iter()
+        .find(|member| member.name() != leader.name())
+        .expect("three are left");
     let dead_id = roster::id_of(&through, dead.name());
     dead.kill9();
-    wait_until("the dead member is removed", SOON, || roster::remove(&through, &dead_id).status == 204);
+    wait_until("the dead member is removed", SOON, || {
+        roster::remove(&through, &dead_id).status == 204
+    });
     dead.start();
     assert_gone(&dead);
     cluster.retire(&dead);
@@ -108,7 +117,8 @@ fn a_member_moves_to_another_port() {
     set_flag(&moved, "initial-cluster", &list);
     moved.start();
     moved.wait_ready(SOON);
-    let listed = roster::list(&leader).into_iter().find(|member| member.id == id).expect("it is listed");
+    let listed =
+        roster::list(&leader).into_iter().find(|member| member.id == id).expect("it is listed");
     assert_eq!(listed.peer_urls, [port.url()]);
     assert!(roster::votes(&leader, &id), "an update leaves the vote");
     assert!(moved.keys().put("/moved", "v").expect("answers").is_ok());
@@ -126,7 +136,10 @@ fn unsafe_changes_are_refused_with_a_reason() {
     let leader = cluster.wait_leader(SOON);
     let refused = |answer: quorate_harness::Answer, status: u16, reason: &str| {
         let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
-        assert!(answer.status == status && message.contains(reason), "expected {status} `{reason}`, got {answer}");
+        assert!(
+            answer.status == status && message.contains(reason),
+            "expected {status} `{reason}`, got {answer}"
+        );
     };
     refused(roster::add(&leader, &leader.peer_url()), 409, "peerURL exists");
     refused(roster::remove(&leader, "abc"), 404, "No such member: abc");
@@ -147,7 +160,8 @@ fn unsafe_changes_are_refused_with_a_reason() {
     // With one of three down, removing a healthy one would leave one of two.
     let dead = others(&cluster, &leader).remove(0);
     let healthy = others(&cluster, &leader).remove(1);
-    let (dead_id, healthy_id) = (roster::id_of(&leader, dead.name()), roster::id_of(&leader, healthy.name()));
+    let (dead_id, healthy_id) =
+        (roster::id_of(&leader, dead.name()), roster::id_of(&leader, healthy.name()));
     dead.kill9();
     wait_until("the leader knows that a member is down", SOON, || {
         let answer = roster::remove(&leader, &healthy_id);

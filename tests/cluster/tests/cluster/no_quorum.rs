@@ -20,7 +20,8 @@ fn without_a_quorum_writes_fail_in_time_and_reads_and_watches_go_on() {
     for alone_leads in [true, false] {
         let leader = cluster.wait_leader(SOON);
         let alone = if alone_leads { leader.clone() } else { others(&cluster, &leader).remove(0) };
-        let mut watch = alone.http().stream(&Request::get("/v2/keys/k?wait=true")).expect("a watch");
+        let mut watch =
+            alone.http().stream(&Request::get("/v2/keys/k?wait=true")).expect("a watch");
         assert_eq!(watch.head().status, 200);
         for member in others(&cluster, &alone) {
             member.kill9();
@@ -29,10 +30,19 @@ fn without_a_quorum_writes_fail_in_time_and_reads_and_watches_go_on() {
             for _ in 0..3 {
                 scope.spawn(|| {
                     let begun = Instant::now();
-                    let answer = alone.keys().put("/k", "lost?").expect("an answer, if not a success");
+                    let answer =
+                        alone.keys().put("/k", "lost?").expect("an answer, if not a success");
                     let took = begun.elapsed();
-                    eprintln!("alone as leader {alone_leads}: write failed after {took:?}: {}", answer.answer.text());
-                    assert_eq!((answer.status, answer.error_code()), (500, Some(300)), "{}", answer.answer);
+                    eprintln!(
+                        "alone as leader {alone_leads}: write failed after {took:?}: {}",
+                        answer.answer.text()
+                    );
+                    assert_eq!(
+                        (answer.status, answer.error_code()),
+                        (500, Some(300)),
+                        "{}",
+                        answer.answer
+                    );
                     assert_eq!(answer.json["message"], "Raft Internal Error");
                     assert!(took < FAILS_WITHIN, "it took {took:?}");
                 });
@@ -40,13 +50,22 @@ fn without_a_quorum_writes_fail_in_time_and_reads_and_watches_go_on() {
             scope.spawn(|| {
                 let begun = Instant::now();
                 let answer = alone.keys().get_with("/k", "quorum=true").expect("an answer");
-                assert_eq!((answer.status, answer.error_code()), (500, Some(300)), "{}", answer.answer);
+                assert_eq!(
+                    (answer.status, answer.error_code()),
+                    (500, Some(300)),
+                    "{}",
+                    answer.answer
+                );
                 assert!(begun.elapsed() < FAILS_WITHIN);
             });
             scope.spawn(|| {
                 let begun = Instant::now();
                 let answer = alone.keys().get("/k").expect("an answer");
-                assert!(answer.is_ok() && begun.elapsed() < Duration::from_secs(2), "{}", answer.answer);
+                assert!(
+                    answer.is_ok() && begun.elapsed() < Duration::from_secs(2),
+                    "{}",
+                    answer.answer
+                );
                 let health = alone.http().send(&Request::get("/health")).expect("an answer");
                 assert_eq!(health.status, 503, "{health}");
             });

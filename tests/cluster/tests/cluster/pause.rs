@@ -1,7 +1,7 @@
 //! Paused processes (SIGSTOP): a deposed leader that wakes up serves no stale quorum read, and the others go on meanwhile.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use quorate_cluster_tests::{Load, Retry, agreed_store, turn};
@@ -28,7 +28,8 @@ impl Register {
         assert!(created.is_ok(), "{}", created.answer);
         let mut threads = Vec::new();
         for member in &members {
-            let (stop, acknowledged, keys) = (Arc::clone(&stop), Arc::clone(&acknowledged), quick_keys(member));
+            let (stop, acknowledged, keys) =
+                (Arc::clone(&stop), Arc::clone(&acknowledged), quick_keys(member));
             let name = member.name().to_owned();
             threads.push(std::thread::spawn(move || read(&keys, &name, &stop, &acknowledged)));
         }
@@ -39,7 +40,9 @@ impl Register {
 
     fn wait_more(&self, count: u64, within: Duration) {
         let before = self.acknowledged.load(Ordering::SeqCst);
-        wait_until("the register is raised", within, || self.acknowledged.load(Ordering::SeqCst) >= before + count);
+        wait_until("the register is raised", within, || {
+            self.acknowledged.load(Ordering::SeqCst) >= before + count
+        });
     }
 
     fn stop(self) -> u64 {
@@ -59,17 +62,24 @@ fn quick_keys(member: &Member) -> Keys {
     Keys::new(Http::new(member.client_address()).timeout(Duration::from_secs(1)))
 }
 
-fn read(keys: &Keys, name: &str, stop: &AtomicBool, acknowledged: &AtomicU64) -> Result<u64, String> {
+fn read(
+    keys: &Keys,
+    name: &str,
+    stop: &AtomicBool,
+    acknowledged: &AtomicU64,
+) -> Result<u64, String> {
     let (mut newest, mut reads) = (0, 0);
     while !stop.load(Ordering::SeqCst) {
         let floor = acknowledged.load(Ordering::SeqCst).max(newest);
         let Ok(answer) = keys.get_with("/register", "quorum=true") else { continue };
-        let found = match answer.value().and_then(|value| value.parse().ok()) {
-            Some(found) => found,
-            None => continue,
+        let Some(found) = answer.value().and_then(|value| value.parse::<u64>().ok()) else {
+            continue;
         };
         if found < floor {
-            return Err(format!("a quorum read through {name} gave {found} when {floor} was known: {}", answer.answer));
+            return Err(format!(
+                "a quorum read through {name} gave {found} when {floor} was known: {}",
+                answer.answer
+            ));
         }
         newest = found;
         reads += 1;
@@ -79,7 +89,11 @@ fn read(keys: &Keys, name: &str, stop: &AtomicBool, acknowledged: &AtomicU64) ->
 
 /// Raises the register by one at a time, each time from the value before: a write whose answer never came cannot undo a
 /// newer one when it is carried out late.
-fn write(members: &[Arc<Member>], stop: &AtomicBool, acknowledged: &AtomicU64) -> Result<u64, String> {
+fn write(
+    members: &[Arc<Member>],
+    stop: &AtomicBool,
+    acknowledged: &AtomicU64,
+) -> Result<u64, String> {
     let all: Vec<Keys> = members.iter().map(|member| quick_keys(member)).collect();
     let mut at = 0;
     for value in 1_u64.. {
@@ -98,9 +112,13 @@ fn write(members: &[Arc<Member>], stop: &AtomicBool, acknowledged: &AtomicU64) -
 }
 
 fn is_raised_to(keys: &Keys, value: u64) -> bool {
-    let Ok(answer) = keys.cas("/register", &(value - 1).to_string(), &value.to_string()) else { return false };
+    let Ok(answer) = keys.cas("/register", &(value - 1).to_string(), &value.to_string()) else {
+        return false;
+    };
     // An attempt before this one may have done it, its answer lost.
-    let is_there = answer.json["cause"].as_str().is_some_and(|cause| cause == format!("[{} != {value}]", value - 1));
+    let is_there = answer.json["cause"]
+        .as_str()
+        .is_some_and(|cause| cause == format!("[{} != {value}]", value - 1));
     answer.is_ok() || is_there
 }
 
@@ -142,15 +160,21 @@ fn writes_through_the_others_go_on_while_the_leader_is_paused() {
     cluster.wait_ready();
     let store = agreed_store(&cluster.members(), SOON);
     paused.assert_kept(&store);
-    assert!(outage < GOES_ON_WITHIN, "no write went through for {outage:?} after the leader was paused");
-    wait_until("the paused leader follows", SOON, || cluster.leader().is_some_and(|now| now.name() != leader.name()));
+    assert!(
+        outage < GOES_ON_WITHIN,
+        "no write went through for {outage:?} after the leader was paused"
+    );
+    wait_until("the paused leader follows", SOON, || {
+        cluster.leader().is_some_and(|now| now.name() != leader.name())
+    });
 }
 
 #[test]
 fn a_paused_follower_disturbs_nobody_and_catches_up() {
     let _turn = turn::alone();
     // Patient enough that a busy machine causes no election; what is looked for is one that the follower causes.
-    let cluster = quorate(3).flag("--heartbeat-interval=100").flag("--election-timeout=2000").start();
+    let cluster =
+        quorate(3).flag("--heartbeat-interval=100").flag("--election-timeout=2000").start();
     let leader = cluster.wait_leader(SOON);
     let follower = others(&cluster, &leader).remove(0);
     let load = Load::through(&others(&cluster, &follower), 4, Retry::Never, Duration::ZERO);
@@ -162,7 +186,14 @@ fn a_paused_follower_disturbs_nobody_and_catches_up() {
     let account = load.stop();
     eprintln!("follower paused: {}", account.summary());
     account.assert_kept(&agreed_store(&cluster.members(), SOON));
-    assert_eq!(cluster.wait_leader(SOON).name(), leader.name(), "the leadership moved for no reason");
+    assert_eq!(
+        cluster.wait_leader(SOON).name(),
+        leader.name(),
+        "the leadership moved for no reason"
+    );
     let outage = account.longest_outage();
-    assert!(outage < Duration::from_secs(1), "no write went through for {outage:?} while a follower was paused");
+    assert!(
+        outage < Duration::from_secs(1),
+        "no write went through for {outage:?} while a follower was paused"
+    );
 }

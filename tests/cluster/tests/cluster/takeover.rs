@@ -22,14 +22,22 @@ fn measure(flags: &[&str]) -> Vec<Duration> {
         let leader = cluster.wait_leader(SOON);
         agreed_store(&cluster.members(), SOON);
         let survivors = others(&cluster, &leader);
-        let keys = survivors.iter().map(|it| Keys::new(Http::new(it.client_address()).timeout(Duration::from_secs(10))));
+        let keys = survivors
+            .iter()
+            .map(|it| Keys::new(Http::new(it.client_address()).timeout(Duration::from_secs(10))));
         let keys: Vec<Keys> = keys.collect();
         let begun = Instant::now();
         leader.kill9();
         let mut attempt = 0;
-        while !keys[attempt % 2].put("/takeover", &round.to_string()).is_ok_and(|answer| answer.is_ok()) {
+        while !keys[attempt % 2]
+            .put("/takeover", &round.to_string())
+            .is_ok_and(|answer| answer.is_ok())
+        {
             attempt += 1;
-            assert!(begun.elapsed() < SOON, "no write went through for {SOON:?} after the leader was killed");
+            assert!(
+                begun.elapsed() < SOON,
+                "no write went through for {SOON:?} after the leader was killed"
+            );
         }
         times.push(begun.elapsed());
         leader.start();

@@ -96,7 +96,10 @@ fn a_replaced_member_joins_with_an_empty_directory_and_gets_the_data_and_a_vote(
     assert!(store.nodes.contains_key("/k9"));
     // With the vote it carries a quorum.
     others(&cluster, &wiped)[0].kill9();
-    let other = others(&cluster, &wiped).into_iter().find(|member| member.pid().is_some()).expect("one is left");
+    let other = others(&cluster, &wiped)
+        .into_iter()
+        .find(|member| member.pid().is_some())
+        .expect("one is left");
     cluster.wait_leader(SOON);
     assert!(other.keys().put("/with-two", "v").expect("answers").is_ok());
 }
