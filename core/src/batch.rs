@@ -61,7 +61,9 @@ impl Batch {
     /// accumulate in order, and the last stamp counts. So a leader joins what it gathered without decoding it.
     #[must_use]
     pub fn encode_proposal(proposal: &Proposal) -> Bytes {
-        wire::Batch { stamp: 0, proposals: vec![wire::Proposal::from(proposal)] }.encode_to_vec().into()
+        wire::Batch { stamp: 0, proposals: vec![wire::Proposal::from(proposal)] }
+            .encode_to_vec()
+            .into()
     }
 
     /// Reads what [`Batch::encode`] wrote, by this version or a newer one.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`config`], [`logging`] | what a member is told at its start; what it tells people |
 //! | [`bootstrap`] | the facts for `quorate_core::bootstrap`'s decision: form, join, restart or refuse |
-//! | [`run`], [`duties`] | a member's life from flags to exit; what it does unasked |
+//! | [`run`], [`runtimes`], [`duties`] | a member's life from flags to exit, on which threads; what it does unasked |
 //! | [`node`], [`member`] | the running member, and what a client's request may ask of it |
 //! | [`client_api`] | etcd's v2 HTTP API |
 //! | [`peer_api`] | messages between members, the links they travel on, the peer port |
@@ -26,5 +26,6 @@ pub mod peer_api;
 pub mod raft;
 pub mod replica;
 pub mod run;
+pub mod runtimes;
 pub mod storage;
 pub mod watch;

@@ -4,7 +4,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use quorate_server::config::{self, Process, Request};
+use quorate_server::runtimes::Runtimes;
 use quorate_server::{logging, run};
+
+/// Requests make many small allocations on one thread and free them on another, which this allocator is built for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Something was wrong with the start, or the member had to stop.
 const FAILED: u8 = 1;
@@ -32,14 +37,14 @@ fn main() -> ExitCode {
     };
     loaded.settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     quorate_transport::limits::raise_open_files_limit();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let runtimes = match Runtimes::new() {
+        Ok(runtimes) => runtimes,
         Err(error) => {
             eprintln!("quorate-server: cannot start the runtime's threads: {error}");
             return ExitCode::from(FAILED);
         }
     };
-    match runtime.block_on(run::run(loaded.config, log)) {
+    match runtimes.run(|clients| run::run(loaded.config, log, clients)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

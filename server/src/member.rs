@@ -62,6 +62,9 @@ pub trait Member: Send + Sync + 'static {
     /// The leader's view of its followers; `None` on any other member.
     fn followers(&self) -> Option<Vec<Follower>>;
 
+    /// Whether the cluster knows this member by its name and client URLs. Until then it must not be taken for healthy.
+    fn has_joined(&self) -> bool;
+
     /// Whether the process lives: each of its loops turns.
     fn liveness(&self) -> Vec<Check>;
 

@@ -1,54 +1,45 @@
-//! The running member: its parts put together, and the one handle through which requests reach them.
+//! The running member: its parts, and the one handle through which requests reach them.
 //!
-//! It decides nothing: starting is `bootstrap`'s, replication `raft`'s, what a request means `client_api`'s. What it owns is
-//! the order in which the parts are made, since each needs the ones before it.
+//! It decides nothing: starting is `bootstrap`'s, replication `raft`'s, what a request means `client_api`'s. `assemble` puts
+//! it together; `member` and `peer` show it to requests, `moment` to the metrics, `gate` to who wants to connect.
 
+mod assemble;
+mod founding;
 mod gate;
 mod member;
+mod moment;
 mod peer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver as _;
 use parking_lot::Mutex;
-use quorate_core::bootstrap::{Incarnation, Known};
+use quorate_core::bootstrap::Known;
 use quorate_core::{Command, MemberId, Stamp};
 use tokio::sync::watch;
 
-use crate::clock::ClusterClock;
 use crate::config::Config;
-use crate::duties;
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
 use crate::peer_api::link::{Local, PeerEndpoint};
 use crate::peer_api::links::Links;
 use crate::peer_api::messages::Kind;
-use crate::raft::apply::StateMachine;
+use crate::raft::elections::Elections;
 use crate::raft::figures::Figures;
 use crate::raft::handover;
-use crate::raft::inbound::PeerServer;
 use crate::raft::leadership::Leadership;
-use crate::raft::membership::{Membership, Rules};
-use crate::raft::network::Network;
-use crate::raft::proposals::{Parts, Proposals};
+use crate::raft::membership::Membership;
+use crate::raft::proposals::Proposals;
 use crate::raft::reads::Reads;
-use crate::raft::settings::settings;
 use crate::raft::snapshots::Snapshots;
-use crate::raft::takeover::Takeover;
 use crate::raft::waiters::Waiters;
-use crate::raft::{LogStore, PeerNode, Raft};
+use crate::raft::Raft;
 use crate::replica::Replica;
 use crate::storage::log::{Log, Space};
-use gate::MemberGate;
 pub use gate::Refusals;
 
 /// A write is given up after this and two election timeouts, as in etcd.
 const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
-/// A follower that does not answer an append for so long is tried anew.
-const APPEND_PATIENCE_MIN: Duration = Duration::from_secs(2);
-
 /// How long a peer may take to answer a knock.
 const KNOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a member looks whether the log has removed it.
@@ -122,6 +113,8 @@ struct Inner {
     proposals: Proposals,
     reads: Reads,
     membership: Arc<Membership>,
+    elections: Arc<Elections>,
+    waiters: Arc<Waiters>,
     endpoint: Arc<PeerEndpoint>,
     metrics: Arc<Metrics>,
     logging: LogHandle,
@@ -133,141 +126,6 @@ struct Inner {
 }
 
 impl Node {
-    /// Puts a member together; it replicates and serves peers from now on.
-    ///
-    /// # Errors
-    /// See [`NodeError`].
-    pub async fn start(ingredients: Ingredients) -> Result<Self, NodeError> {
-        let Ingredients { config, own, founders, log, snapshots, metrics, logging } = ingredients;
-        let clock = Arc::new(ClusterClock::default());
-        let started_at = clock.now();
-        let replica = Arc::new(Replica::new(Arc::clone(&clock)));
-        let waiters = Arc::new(Waiters::default());
-        let refusals = Arc::new(Refusals::new(Arc::clone(&metrics)));
-        let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
-        let takeover = Arc::new(Takeover::new(own.member, Arc::clone(&links)));
-        let library = settings(own.cluster, config.heartbeat_interval, config.election_timeout)
-            .map_err(|error| NodeError::Timings(error.to_string()))?;
-        let patience = (config.election_timeout * 2).max(APPEND_PATIENCE_MIN);
-        let network = Network { links: Arc::clone(&links), takeover: Arc::clone(&takeover), patience };
-        let machine = StateMachine::new(
-            own.member,
-            Arc::clone(&replica),
-            Arc::clone(&waiters),
-            Arc::clone(&snapshots),
-            Arc::clone(&metrics),
-        );
-        let raft = Raft::new(own.member.0, Arc::new(library), network, LogStore::new(log.clone()), machine)
-            .await
-            .map_err(|error| NodeError::Raft(error.to_string()))?;
-        let leadership = Leadership::follow(&raft, own.member.0, config.election_timeout * 2);
-        takeover.attach(raft.clone(), leadership.clone());
-        let timeout = request_timeout(config.election_timeout);
-        let proposals = Proposals::start(Parts {
-            own: own.member,
-            raft: raft.clone(),
-            leadership: leadership.clone(),
-            links: Arc::clone(&links),
-            waiters: Arc::clone(&waiters),
-            clock: Arc::clone(&clock),
-            space: log.space(),
-            metrics: Arc::clone(&metrics),
-            timeout,
-        });
-        let reads = Reads::start(
-            own.member,
-            raft.clone(),
-            leadership.clone(),
-            Arc::clone(&links),
-            Arc::clone(&replica),
-            timeout,
-        );
-        let rules = Rules {
-            strict: config.strict_reconfig_check,
-            heartbeat_interval: config.heartbeat_interval,
-            timeout,
-        };
-        let membership = Membership::start(
-            own.member,
-            raft.clone(),
-            leadership.clone(),
-            Arc::clone(&links),
-            Arc::clone(&replica),
-            rules,
-        );
-        let server = Arc::new(PeerServer {
-            raft: raft.clone(),
-            takeover,
-            leadership: leadership.clone(),
-            proposals: proposals.clone(),
-            membership: Arc::clone(&membership),
-            snapshots: Arc::clone(&snapshots),
-            refusals: Arc::clone(&refusals),
-        });
-        let member_gate = MemberGate::new(own, Arc::clone(&replica), &founders);
-        let endpoint = Arc::new(PeerEndpoint::new(Arc::new(member_gate), server, Arc::clone(&refusals) as _));
-        let node = Self(Arc::new(Inner {
-            own,
-            config,
-            founders,
-            raft,
-            log,
-            leadership,
-            links,
-            replica,
-            proposals,
-            reads,
-            membership,
-            endpoint,
-            metrics,
-            logging,
-            started_at,
-            stop: watch::Sender::new(None),
-            refusals,
-            duties: Mutex::default(),
-        }));
-        snapshots.attach(node.0.raft.clone());
-        let tasks = duties::start(&node);
-        *node.0.duties.lock() = tasks;
-        Ok(node)
-    }
-
-    /// Writes the first entry of the cluster this member founded, as each founder does, unless it is there already; does nothing
-    /// for a member that joined.
-    ///
-    /// # Errors
-    /// When the raft library cannot write it, or the flags no longer say who the founders are.
-    pub async fn form(&self) -> Result<(), NodeError> {
-        let (raft, founders) = (&self.0.raft, &self.0.founders);
-        let text = |error: &dyn std::fmt::Display| NodeError::Raft(error.to_string());
-        if founders.is_empty() || raft.is_initialized().await.map_err(|error| text(&error))? {
-            return Ok(());
-        }
-        if let Some(unknown) = founders.iter().find(|founder| founder.peer_urls.is_empty()) {
-            return Err(NodeError::FoundersChanged(unknown.id));
-        }
-        let node = |founder: &Known| (founder.id.0, PeerNode { peer_urls: founder.peer_urls.clone() });
-        let nodes: BTreeMap<u64, PeerNode> = founders.iter().map(node).collect();
-        self.meet(founders);
-        // Whoever writes the first entry stands for election. All may, since the entry is the same; but if all did at once,
-        // they would split the vote. So the member with the smallest ID goes first, and the others only if it does not.
-        if nodes.keys().next() != Some(&self.0.own.member.0) {
-            let patience = self.0.config.election_timeout * 2;
-            let mut views = self.0.leadership.watch();
-            let heard = tokio::time::timeout(patience, views.wait_for(|view| view.term > 0)).await;
-            if heard.is_ok() {
-                return Ok(());
-            }
-        }
-        if let Err(error) = raft.initialize(nodes).await {
-            // A peer that was quicker may have replicated the very same entry already.
-            if !raft.is_initialized().await.map_err(|error| text(&error))? {
-                return Err(text(&error));
-            }
-        }
-        Ok(())
-    }
-
     /// Opens links to the members of the cluster it joins, before the log has told it who they are.
     pub fn meet(&self, members: &[Known]) {
         members.iter().for_each(|known| self.0.links.ensure(known.id, &known.peer_urls));
@@ -407,34 +265,6 @@ impl Node {
 
     fn has_room(&self) -> Space {
         *self.space().borrow()
-    }
-
-    /// Whether the log, committed or not, knows of no membership but the founding one.
-    fn has_only_founders(&self) -> bool {
-        let metrics = self.0.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let mut ids = metrics.membership_config.membership().nodes().map(|(id, _)| *id).peekable();
-        ids.peek().is_none() || ids.eq(self.0.founders.iter().map(|founder| founder.id.0))
-    }
-
-    /// All members with the incarnations they are known to live in.
-    fn known_members(&self) -> Vec<Known> {
-        let founders = &self.0.founders;
-        let founded_with = |id| founders.iter().find(|founder| founder.id == id).and_then(|founder| founder.incarnation);
-        self.0.replica.view(|machine, _| {
-            // Until the first entry is committed, the founders are known from the founding; who asks then must not take this
-            // cluster for one that it has no part in.
-            if machine.members().is_empty() {
-                return if self.has_only_founders() { founders.clone() } else { Vec::new() };
-            }
-            let known = machine.members().iter().map(|member| Known {
-                id: member.id,
-                name: member.name.clone(),
-                peer_urls: member.peer_urls.clone(),
-                incarnation: member.incarnation.map(Incarnation).or_else(|| founded_with(member.id)),
-            });
-            known.collect()
-        })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Replica {
     /// Announces `applied` to those who wait for an index.
     applied_feed: watch::Sender<u64>,
     clock: Arc<ClusterClock>,
+    /// How often a snapshot replaced the store.
+    replaced: AtomicU64,
 }
 
 impl Replica {
@@ -40,6 +42,7 @@ impl Replica {
             term: AtomicU64::new(0),
             applied_feed: watch::Sender::new(0),
             clock,
+            replaced: AtomicU64::new(0),
         }
     }
 
@@ -87,6 +90,12 @@ impl Replica {
         self.term.load(Ordering::Acquire)
     }
 
+    /// How often a snapshot replaced the store, so that outcomes of entries within it were not told one by one.
+    #[must_use]
+    pub fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Acquire)
+    }
+
     /// Returns once the entry at `index` is applied here.
     pub async fn wait_applied(&self, index: u64) {
         let mut feed = self.applied_feed.subscribe();
@@ -114,6 +123,8 @@ impl Replica {
     /// Puts a machine restored from a snapshot in place. Watchers are ended, since what happened between is not known event by
     /// event; they come back with their `waitIndex` and are served from the snapshot's history, or told that it is too old.
     pub(crate) fn replace(&self, index: u64, term: u64, machine: Machine) {
+        // Counted before the new term can be seen, so that whoever sees the term sees this, too.
+        self.replaced.fetch_add(1, Ordering::Release);
         self.change(index, term, |current, _| *current = machine);
         self.hub.interrupt();
         self.announce();

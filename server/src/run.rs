@@ -14,6 +14,7 @@ use std::time::Duration;
 use quorate_core::bootstrap::{Disk, Incarnation, Known};
 use quorate_core::{ClusterId, MemberId, identity};
 use quorate_transport::http_server::HttpServer;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bootstrap::{self, Forming, Plan, Started};
@@ -68,13 +69,13 @@ pub enum RunError {
     Stopped(StopReason),
 }
 
-/// Runs a member until it is told to stop.
+/// Runs a member until it is told to stop. Its clients are served on the runtime `clients`, all else on the present one.
 ///
 /// # Errors
 /// Why it could not start, or could not go on.
-pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
+pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<(), RunError> {
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
     let plan = plan(&config, &data_dir, &file)?;
     let forming = Arc::new(Forming::new(&plan));
@@ -90,8 +91,8 @@ pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
         _ = interrupt.recv() => return Ok(()),
     };
     let own = identify(&mut data_dir, &plan, &started)?;
-    let (log, snapshots) = open_storage(&config, &mut data_dir, own)?;
     let metrics = Arc::new(Metrics::new()?);
+    let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
     let founders = founders(&plan, own, &file.bound());
     let ingredients =
         Ingredients { config: config.clone(), own, founders, log, snapshots, metrics: Arc::clone(&metrics), logging };
@@ -102,7 +103,7 @@ pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
         Started::Forms { .. } | Started::Restarts => node.form().await?,
         Started::Joins { members, .. } => node.meet(members),
     }
-    let client_servers = client_listeners.serve(&config, &node, &metrics)?;
+    let client_servers = client_listeners.serve(&config, &node, &metrics, &clients);
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
 
     let reason = tokio::select! {
@@ -116,10 +117,13 @@ pub async fn run(config: Config, logging: LogHandle) -> Result<(), RunError> {
             Ok(())
         }
         Some(reason) => {
+            node.end_watches();
             if matches!(reason, StopReason::Removed(_)) {
                 data_dir.mark_removed()?;
+                // It was asked for, and starting again would not help: no failure, so that supervisors leave it stopped.
+                tracing::error!("{reason}");
+                return Ok(());
             }
-            node.end_watches();
             Err(RunError::Stopped(reason))
         }
     }
@@ -176,16 +180,22 @@ fn new_identity(cluster: ClusterId, member: MemberId, incarnation: Incarnation) 
     Identity { cluster: cluster.0, member: member.0, incarnation: incarnation.0, has_log: false }
 }
 
-fn open_storage(config: &Config, data_dir: &mut DataDir, own: Local) -> Result<(Log, Arc<Snapshots>), RunError> {
+fn open_storage(
+    config: &Config,
+    data_dir: &mut DataDir,
+    own: Local,
+    metrics: &Arc<Metrics>,
+) -> Result<(Log, Arc<Snapshots>), RunError> {
     let is_new = data_dir.identity().is_none_or(|identity| !identity.has_log);
-    let options = LogOptions { create: is_new, ..LogOptions::new(own.cluster.0) };
+    let observer = metrics.log_observer();
+    let options = LogOptions { create: is_new, observer, ..LogOptions::new(own.cluster.0) };
     let log = Log::open(data_dir.log_dir(), options)?;
     let keep = match config.max_snapshots {
         Retention::Unlimited => usize::MAX,
         Retention::Newest(count) => count.get(),
     };
     let dir = SnapshotDir::open(&data_dir.snapshot_dir(), own.cluster.0, keep)?;
-    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get());
+    let snapshots = Snapshots::new(dir, log.clone(), config.snapshot_count.get(), Arc::clone(metrics));
     data_dir.log_created()?;
     Ok((log, Arc::new(snapshots)))
 }

@@ -86,7 +86,7 @@ async fn a_member_without_a_quorum_says_so_and_still_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_fails_without_a_leader_or_a_quorum() {
+async fn health_fails_without_a_leader_or_a_quorum_and_before_joining() {
     let fake = Fake::new();
     let (api, _) = api(&fake, Access::default());
     assert_eq!(get(&api, "/health").await, (StatusCode::OK, "{\"health\":\"true\"}".to_owned()));
@@ -98,6 +98,8 @@ async fn health_fails_without_a_leader_or_a_quorum() {
     assert_eq!(get(&api, "/v2/members/leader").await, electing);
     let not_leading = (StatusCode::FORBIDDEN, "{\"message\":\"not current leader\"}".to_owned());
     assert_eq!(get(&api, "/v2/stats/leader").await, not_leading);
+    fake.trouble(Trouble { not_joined: true, ..Trouble::default() });
+    assert_eq!(get(&api, "/health").await, unwell);
     fake.trouble(Trouble { never_answers: true, ..Trouble::default() });
     let started = tokio::time::Instant::now();
     assert_eq!(get(&api, "/health").await, unwell);
@@ -147,10 +149,12 @@ async fn a_form_may_have_ten_mebibytes_and_no_more() {
     }
     let pieces = Pieces { size: 64 << 10, count: 161, ends: true };
     let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Via::Plain).await;
+    assert!(!reply.headers().contains_key("connection"));
     assert!(text(reply).await.contains("http: POST too large"));
     // An endless body is not read to its end.
     let pieces = Pieces { size: 64 << 10, count: usize::MAX, ends: false };
     let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Via::Plain).await;
+    assert_eq!(reply.headers()["connection"], "close");
     assert!(text(reply).await.contains("http: POST too large"));
 }
 

@@ -38,7 +38,7 @@ fn the_next_argument_is_the_value_whatever_it_begins_with() {
 #[test]
 fn of_a_flag_given_more_than_once_the_last_counts() {
     assert_eq!(config(&["--name=a", "-name", "b", "--name", "c"]).name, "c");
-    assert!(config(&["--force-new-cluster=false", "--force-new-cluster"]).force_new_cluster);
+    assert!(config(&["--strict-reconfig-check=false", "--strict-reconfig-check"]).strict_reconfig_check);
 }
 
 #[test]

@@ -93,6 +93,9 @@ pub(crate) struct Tracked {
     pub(crate) is_parked: AtomicBool,
     waker: AtomicWaker,
     pub(crate) identity: Mutex<FarIdentity>,
+    /// Bytes from and to the other end.
+    received: AtomicU64,
+    sent: AtomicU64,
     slot: usize,
     registry: Arc<Connections>,
 }
@@ -119,6 +122,14 @@ impl Tracked {
     pub(crate) fn relabel(&self, phase: Phase) {
         let since = low(self.phase.load(Ordering::Relaxed));
         self.phase.store(pack(phase, since), Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn write_blocked(&self) {
@@ -213,6 +224,22 @@ pub(crate) struct Connections {
 struct Slots {
     entries: Vec<Option<Arc<Tracked>>>,
     free: Vec<usize>,
+    /// Bytes of connections that are closed.
+    past: Bytes,
+}
+
+/// Bytes received and sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bytes {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+impl Bytes {
+    fn add(&mut self, tracked: &Tracked) {
+        self.received += tracked.received.load(Ordering::Relaxed);
+        self.sent += tracked.sent.load(Ordering::Relaxed);
+    }
 }
 
 impl Connections {
@@ -243,6 +270,8 @@ impl Connections {
             is_parked: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             identity: Mutex::default(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             slot,
             registry: Arc::clone(self),
         });
@@ -262,12 +291,21 @@ impl Connections {
         let mut slots = self.slots.lock();
         // Dropped after the lock: the record's last reference may be this one.
         let removed = slots.entries.get_mut(slot).and_then(Option::take);
-        if removed.is_some() {
+        if let Some(removed) = &removed {
+            slots.past.add(removed);
             slots.free.push(slot);
             self.open.fetch_sub(1, Ordering::AcqRel);
         }
         drop(slots);
         self.closed.notify_waiters();
+    }
+
+    /// Bytes of all connections so far, closed ones included.
+    pub(crate) fn bytes(&self) -> Bytes {
+        let slots = self.slots.lock();
+        let mut bytes = slots.past;
+        slots.entries.iter().flatten().for_each(|tracked| bytes.add(tracked));
+        bytes
     }
 
     /// Tells every connection that still speaks HTTP, and returns how many those are.

@@ -25,6 +25,7 @@ use crate::listener::Listener;
 use crate::serving;
 use crate::stream::Stream;
 use crate::tracked_io::TrackedIo;
+use crate::traffic::Traffic;
 
 /// Pause after a failed accept; doubles up to [`ACCEPT_BACKOFF_MAX`].
 const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -92,6 +93,12 @@ impl HttpServer {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.open()
+    }
+
+    /// What goes over its connections, now and later.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        Traffic::of(&self.connections)
     }
 
     /// Stops accepting, closes idle connections, ends streams, and lets running requests finish for at most

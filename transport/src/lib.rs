@@ -18,4 +18,5 @@ mod served_body;
 mod serving;
 pub mod stream;
 mod tracked_io;
+pub mod traffic;
 pub mod upgrade;

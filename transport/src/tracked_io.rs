@@ -55,7 +55,10 @@ impl TrackedIo {
         self.registration.0.is_flushed.store(false, Ordering::Relaxed);
         match result {
             Poll::Pending => self.registration.0.write_blocked(),
-            Poll::Ready(_) => self.registration.0.write_progressed(),
+            Poll::Ready(written) => {
+                self.registration.0.count_sent(*written.as_ref().unwrap_or(&0));
+                self.registration.0.write_progressed();
+            }
         }
     }
 }
@@ -69,7 +72,9 @@ impl AsyncRead for TrackedIo {
         let this = self.get_mut();
         let before = buf.filled().len();
         let result = if this.put_back.is_empty() {
-            Pin::new(&mut this.stream).poll_read(cx, buf)
+            let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+            this.registration.0.count_received(buf.filled().len() - before);
+            result
         } else {
             let piece = this.put_back.split_to(this.put_back.len().min(buf.remaining()));
             buf.put_slice(&piece);

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-};
+use prometheus::{Histogram, IntCounter, IntCounterVec, Registry};
+
+use crate::metrics::catalogue::{clients, cluster};
 
 /// What a request was, as the `method` label says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +35,8 @@ pub struct HttpMetrics {
     received: [IntCounter; LABELS.len()],
     successful: [Histogram; LABELS.len()],
     failed: IntCounterVec,
+    health_success: IntCounter,
+    health_failures: IntCounter,
 }
 
 impl HttpMetrics {
@@ -43,35 +45,14 @@ impl HttpMetrics {
     /// # Errors
     /// They are registered there already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let received = IntCounterVec::new(
-            Opts::new(
-                "etcd_http_received_total",
-                "Requests for keys that were understood, without watches, by method.",
-            ),
-            &["method"],
-        )?;
-        let failed = IntCounterVec::new(
-            Opts::new(
-                "etcd_http_failed_total",
-                "Requests for keys that failed, by method and HTTP status.",
-            ),
-            &["method", "code"],
-        )?;
-        let successful = HistogramVec::new(
-            HistogramOpts::new(
-                "etcd_http_successful_duration_seconds",
-                "How long successful requests for keys took, without watches, by method.",
-            )
-            .buckets(prometheus::exponential_buckets(0.0005, 2.0, 13)?),
-            &["method"],
-        )?;
-        registry.register(Box::new(received.clone()))?;
-        registry.register(Box::new(failed.clone()))?;
-        registry.register(Box::new(successful.clone()))?;
+        let received = clients::HTTP_RECEIVED.counts_in(registry)?;
+        let successful = clients::HTTP_DURATION.histograms_in(registry)?;
         Ok(Self {
             received: LABELS.map(|label| received.with_label_values(&[label])),
             successful: LABELS.map(|label| successful.with_label_values(&[label])),
-            failed,
+            failed: clients::HTTP_FAILED.counts_in(registry)?,
+            health_success: cluster::HEALTH_SUCCESS.count_in(registry)?,
+            health_failures: cluster::HEALTH_FAILURES.count_in(registry)?,
         })
     }
 
@@ -90,6 +71,15 @@ impl HttpMetrics {
     pub(super) fn failed(&self, kind: Kind, status: u16) {
         if let Some(label) = LABELS.get(kind as usize) {
             self.failed.with_label_values(&[*label, &status.to_string()]).inc();
+        }
+    }
+
+    /// `/health` answered.
+    pub(super) fn health(&self, is_well: bool) {
+        if is_well {
+            self.health_success.inc();
+        } else {
+            self.health_failures.inc();
         }
     }
 }

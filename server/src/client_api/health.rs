@@ -15,16 +15,19 @@ use crate::member::{Check, Member};
 /// How long the linearizable read behind `/health` may take; etcd's time.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 
-/// `/health`: a leader is known and a quorum answers.
+/// `/health`: a leader is known, the cluster knows this member, and a quorum answers.
 pub(super) async fn health<M: Member>(shared: &Shared<M>, method: &Method) -> Reply {
     if *method != Method::GET {
         return reply::method_not_allowed(Some("GET"));
     }
     let reason = if shared.member.status().leader.is_none() {
         "no leader is known".to_owned()
+    } else if !shared.member.has_joined() {
+        "this member has not joined its cluster yet".to_owned()
     } else {
         match timeout(HEALTH_DEADLINE, shared.member.read_barrier()).await {
             Ok(Ok(())) => {
+                shared.metrics.health(true);
                 let body = ApiBody::full_static(b"{\"health\":\"true\"}");
                 return reply::typed(StatusCode::OK, reply::TEXT_PLAIN, body);
             }
@@ -32,6 +35,7 @@ pub(super) async fn health<M: Member>(shared: &Shared<M>, method: &Method) -> Re
             Err(_) => "no quorum answered within 1 s".to_owned(),
         }
     };
+    shared.metrics.health(false);
     tracing::debug!(reason, "not healthy");
     let body = ApiBody::full_static(b"{\"health\":\"false\"}\n");
     reply::error_text(StatusCode::SERVICE_UNAVAILABLE, body)

@@ -181,10 +181,12 @@ fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// The answer as its method demands: to `HEAD` the length of a body instead of the body.
+/// The answer as its method demands: to `HEAD` the length of a body instead of the body. Nothing is said of the length of a
+/// body that there would not be, as Go does.
 fn for_method(method: &Method, mut reply: Reply) -> Reply {
     if *method == Method::HEAD
         && let ApiBody::Full(bytes) = reply.body()
+        && !bytes.is_empty()
     {
         let length = HeaderValue::from(bytes.len());
         reply.headers_mut().insert(CONTENT_LENGTH, length);

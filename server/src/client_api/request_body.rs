@@ -35,7 +35,10 @@ const DRAIN_MAX: usize = 256 << 10;
 pub(super) enum BodyError {
     /// It is larger than its kind may be.
     #[error("http: POST too large")]
-    TooLarge,
+    TooLarge {
+        /// Whether all of it was read, so that another request may follow on the connection.
+        is_drained: bool,
+    },
     /// It took longer than [`DEADLINE`].
     #[error("the request body did not arrive within 30 s; send it faster")]
     TooSlow,
@@ -47,7 +50,7 @@ pub(super) enum BodyError {
 impl BodyError {
     /// Whether the connection is of no more use: what follows on it is not a request.
     pub(super) fn ends_connection(&self) -> bool {
-        matches!(self, Self::TooSlow | Self::Broken)
+        !matches!(self, Self::TooLarge { is_drained: true })
     }
 }
 
@@ -93,15 +96,16 @@ impl BodyReader {
         max: usize,
     ) -> Result<Bytes, BodyError> {
         if first.len() > max {
-            return too_large(body).await;
+            return too_large(first.len() - max, body).await;
         }
         let mut all = Vec::with_capacity(first.len().max(expected(&body, max)));
         all.extend_from_slice(&first);
         let mut permit = None;
         while let Some(more) = piece(&mut body).await? {
             if all.len() + more.len() > max {
+                let beyond = all.len() + more.len() - max;
                 drop((all, permit));
-                return too_large(body).await;
+                return too_large(beyond, body).await;
             }
             if permit.is_none() && all.len() + more.len() > LARGE {
                 // The semaphore is never closed.
@@ -119,15 +123,18 @@ fn expected(body: &impl Body, max: usize) -> usize {
     announced.unwrap_or(0).min(LARGE).min(max)
 }
 
-async fn too_large<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Bytes, BodyError> {
-    let mut dropped = 0;
-    while let Some(more) = piece(&mut body).await? {
-        dropped += more.len();
-        if dropped > DRAIN_MAX {
-            break;
+/// Reads and drops some of what follows, `beyond` bytes too many having been read already.
+async fn too_large<B: Body<Data = Bytes> + Unpin>(
+    mut beyond: usize,
+    mut body: B,
+) -> Result<Bytes, BodyError> {
+    while beyond <= DRAIN_MAX {
+        match piece(&mut body).await? {
+            Some(more) => beyond += more.len(),
+            None => return Err(BodyError::TooLarge { is_drained: true }),
         }
     }
-    Err(BodyError::TooLarge)
+    Err(BodyError::TooLarge { is_drained: false })
 }
 
 async fn piece<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Result<Option<Bytes>, BodyError> {

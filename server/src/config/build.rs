@@ -62,7 +62,6 @@ pub(super) fn config(
         },
         initial_cluster_token: settings.text("initial-cluster-token").to_owned(),
         strict_reconfig_check: boolean(settings, "strict-reconfig-check"),
-        force_new_cluster: boolean(settings, "force-new-cluster"),
         cors: allowed(settings.text("cors")),
         host_whitelist: allowed(settings.text("host-whitelist")),
         metrics: match settings.text("metrics") {

@@ -49,8 +49,6 @@ pub struct Config {
     pub initial_cluster_token: String,
     /// Refuse membership changes that would cost the quorum (`--strict-reconfig-check`).
     pub strict_reconfig_check: bool,
-    /// Start as the only member, keeping the data (`--force-new-cluster`).
-    pub force_new_cluster: bool,
     /// Origins that browsers may call from (`--cors`).
     pub cors: Allowed,
     /// Host names that requests may be addressed to (`--host-whitelist`).

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use quorate_core::MemberId;
 use quorate_core::bootstrap::{Incarnation, Known};
@@ -101,19 +100,19 @@ impl Refusals {
 
 impl LinkObserver for Refusals {
     fn sent(&self, peer: MemberId, _class: Class, bytes: usize) {
-        self.metrics.peer_sent(peer, bytes);
+        self.metrics.peers().sent(peer, bytes);
     }
 
     fn received(&self, peer: MemberId, _class: Class, bytes: usize) {
-        self.metrics.peer_received(peer, bytes);
+        self.metrics.peers().received(peer, bytes);
     }
 
-    fn failed(&self, peer: MemberId, _class: Class, _calls: usize) {
-        self.metrics.peer_failed(peer);
+    fn failed(&self, peer: MemberId, _class: Class, calls: usize) {
+        self.metrics.peers().failed(peer, calls);
     }
 
-    fn round_trip(&self, peer: MemberId, _class: Class, took: Duration) {
-        self.metrics.peer_round_trip(peer, took);
+    fn linked(&self, peer: MemberId, class: Class, is_up: bool) {
+        self.metrics.peers().linked(peer, class, is_up);
     }
 
     fn refused(&self, peer: MemberId, refusal: &Refusal) {

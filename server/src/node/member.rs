@@ -1,5 +1,7 @@
 //! The member as its clients' requests see it: each part asked for what it owns.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use quorate_core::{Command, Machine, MemberId, Stamp, WatchSpec};
 
@@ -17,11 +19,17 @@ const LAG_MAX: u64 = 5_000;
 
 impl Member for Node {
     async fn propose(&self, command: Command) -> Result<Committed, ProposeError> {
-        self.0.proposals.propose(command).await
+        let since = Instant::now();
+        let outcome = self.0.proposals.propose(command).await;
+        self.0.metrics.requests().proposed(since.elapsed(), &outcome);
+        outcome
     }
 
     async fn read_barrier(&self) -> Result<(), ProposeError> {
-        self.0.reads.barrier().await
+        let since = Instant::now();
+        let outcome = self.0.reads.barrier().await;
+        self.0.metrics.requests().read(since.elapsed(), &outcome);
+        outcome
     }
 
     fn view<R>(&self, look: impl FnOnce(&Machine, Stamp) -> R) -> R {
@@ -29,6 +37,7 @@ impl Member for Node {
     }
 
     fn watch(&self, spec: WatchSpec, mode: WatchMode) -> Result<Subscription, WatchError> {
+        self.0.metrics.requests().watched();
         self.0.replica.watch(spec, mode)
     }
 
@@ -78,6 +87,10 @@ impl Member for Node {
         Some(figures.followers.iter().map(|follower| self.0.metrics.follower(follower)).collect())
     }
 
+    fn has_joined(&self) -> bool {
+        self.may_serve()
+    }
+
     fn liveness(&self) -> Vec<Check> {
         let stopped = self.0.stop.borrow().as_ref().map(ToString::to_string);
         vec![check("replication", stopped)]
@@ -101,7 +114,7 @@ impl Member for Node {
     }
 
     fn exposition(&self) -> Bytes {
-        self.0.metrics.exposition(self)
+        self.0.metrics.exposition(&self.moment())
     }
 
     fn set_log_level(&self, level: LogLevel) {

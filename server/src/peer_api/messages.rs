@@ -199,6 +199,10 @@ pub struct Forward {
     /// The operations, as the log encodes them.
     #[prost(bytes = "bytes", tag = "1")]
     pub batch: Bytes,
+    /// The term that the receiver is thought to lead. It takes the operations for this term or not at all, so that the sender
+    /// can tell from a later term whether they count.
+    #[prost(uint64, tag = "2")]
+    pub term: u64,
 }
 
 /// Whether the operations of a [`Forward`] were taken. Only `accepted` operations may have reached the log.

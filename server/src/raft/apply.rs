@@ -12,6 +12,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, StoredMembership as Stored};
 use quorate_core::{Batch, MemberId, Roster, RosterMember};
 
+use super::elections::Elections;
 use super::snapshots::{SnapshotBuilder, Snapshots, StoredSnapshot};
 use super::types::{BatchBytes, EntryOf, LogId, Membership, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig};
 use super::waiters::Waiters;
@@ -25,6 +26,7 @@ pub struct StateMachine {
     waiters: Arc<Waiters>,
     snapshots: Arc<Snapshots>,
     metrics: Arc<Metrics>,
+    elections: Arc<Elections>,
     last_applied: Option<LogId>,
     membership: StoredMembership,
 }
@@ -37,9 +39,10 @@ impl StateMachine {
         waiters: Arc<Waiters>,
         snapshots: Arc<Snapshots>,
         metrics: Arc<Metrics>,
+        elections: Arc<Elections>,
     ) -> Self {
         let membership = StoredMembership::default();
-        Self { own, replica, waiters, snapshots, metrics, last_applied: None, membership }
+        Self { own, replica, waiters, snapshots, metrics, elections, last_applied: None, membership }
     }
 
     fn apply_entry(&mut self, entry: EntryOf) {
@@ -55,6 +58,7 @@ impl StateMachine {
             }
         }
         self.last_applied = Some(log_id);
+        self.elections.applied(term);
     }
 
     fn apply_batch(&self, batch: BatchBytes, index: u64, term: u64) {
@@ -83,6 +87,7 @@ impl StateMachine {
         if !outcomes.is_empty() {
             self.waiters.complete(outcomes, index, term);
         }
+        self.metrics.requests().applied(batch.proposals.len());
         self.snapshots.applied(batch.proposals.len(), bytes);
     }
 }

@@ -13,11 +13,12 @@ use openraft::raft::AppendEntriesResponse;
 use prost::Message as _;
 use quorate_core::Batch;
 
-use super::leadership::Leadership;
+use super::elections::Elections;
 use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
+use crate::metrics::Metrics;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::node::Refusals;
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
@@ -33,8 +34,6 @@ pub struct PeerServer {
     pub raft: Raft,
     /// Looks for the end of the leader's process.
     pub takeover: Arc<Takeover>,
-    /// Who leads.
-    pub leadership: Leadership,
     /// Takes forwarded operations.
     pub proposals: Proposals,
     /// Takes membership changes.
@@ -43,6 +42,10 @@ pub struct PeerServer {
     pub snapshots: Arc<super::snapshots::Snapshots>,
     /// Notes that this member was removed.
     pub refusals: Arc<Refusals>,
+    /// Hears of signs of the leader.
+    pub elections: Arc<Elections>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A reply's body, or why there is none.
@@ -80,7 +83,8 @@ impl PeerServer {
                 Some((id, reply)) = forwards.next(), if !forwards.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if room => match frame {
                     Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
-                        let mut append = Box::pin(append(self.raft.clone(), self.leadership.clone(), id, body));
+                        self.metrics.peers().append_received();
+                        let mut append = Box::pin(append(self.raft.clone(), Arc::clone(&self.elections), id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
                             Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
@@ -117,7 +121,7 @@ impl PeerServer {
     async fn respond(&self, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind).ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), self.leadership.clone(), 0, body).await.1,
+            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), Arc::clone(&self.elections), 0, body).await.1,
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -126,6 +130,9 @@ impl PeerServer {
             }
             Kind::Transfer => {
                 let request = wire::decode_transfer(body).map_err(text)?;
+                if *request.to_node_id() == self.elections.own() {
+                    self.elections.asked_to_take_over();
+                }
                 let response = self.raft.handle_transfer_leader(request).await.map_err(text)?;
                 Ok(wire::encode_transfer_reply(&response).into())
             }
@@ -165,16 +172,16 @@ impl PeerServer {
         let forward = messages::Forward::decode(body).map_err(text)?;
         // Checked before it can reach a log, where every member would have to make sense of it.
         Batch::decode(forward.batch.clone()).map_err(text)?;
-        Ok(self.proposals.forward(forward.batch).await.encode_to_vec().into())
+        Ok(self.proposals.forward(forward.batch, forward.term).await.encode_to_vec().into())
     }
 }
 
-async fn append(raft: Raft, leadership: Leadership, id: u64, body: Bytes) -> (u64, Reply) {
+async fn append(raft: Raft, elections: Arc<Elections>, id: u64, body: Bytes) -> (u64, Reply) {
     let reply = async {
         let request = wire::decode_append(body).map_err(text)?;
         let response = raft.append_entries(request).await.map_err(text)?;
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-            leadership.heard();
+            elections.heard_of_leader();
         }
         Ok(wire::encode_append_reply(&response).into())
     };

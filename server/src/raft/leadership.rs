@@ -10,6 +10,7 @@ use quorate_core::Stamp;
 use tokio::sync::watch;
 
 use super::Raft;
+use super::elections::Elections;
 use crate::clock::wall_clock;
 use crate::member::Role;
 
@@ -50,22 +51,6 @@ pub struct History {
 pub struct Leadership {
     views: watch::Receiver<View>,
     history: Arc<Mutex<History>>,
-    pulse: Arc<Pulse>,
-}
-
-/// When this member last heard from its leader.
-struct Pulse(Mutex<Instant>);
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-}
-
-impl Pulse {
-    fn age(&self) -> Duration {
-        self.0.lock().elapsed()
-    }
 }
 
 impl Leadership {
@@ -73,14 +58,12 @@ impl Leadership {
     ///
     /// A leader counts as lost when it was silent for `patience`: towards its followers, or as a leader itself when no quorum
     /// acknowledges it any more. No write could succeed then, so it is honest to say that there is no leader.
-    pub fn follow(raft: &Raft, own: u64, patience: Duration) -> Self {
+    pub fn follow(raft: &Raft, own: u64, patience: Duration, elections: Arc<Elections>) -> Self {
         let (sender, views) = watch::channel(View::default());
         let history = Arc::new(Mutex::new(History { leaderless_since: Some(Instant::now()), ..History::default() }));
         let mut metrics = raft.server_metrics();
         let data = raft.data_metrics();
         let kept = Arc::clone(&history);
-        let pulse = Arc::new(Pulse::default());
-        let heard = Arc::clone(&pulse);
         tokio::spawn(async move {
             let mut elected = Instant::now();
             loop {
@@ -103,13 +86,14 @@ impl Leadership {
                 let silence = match view.role {
                     Role::Leader if is_alone => Duration::ZERO,
                     Role::Leader => data.borrow_watched().last_quorum_acked.as_ref().map_or(elected.elapsed(), |at| at.elapsed()),
-                    _ => heard.age(),
+                    _ => elections.silence(),
                 };
                 if silence >= patience && view.leader.is_some() {
                     // The library keeps naming the old leader, and a leader without a quorum keeps naming itself.
                     view = View { leader: None, role: if view.role == Role::Leader { Role::Candidate } else { view.role }, ..view };
                 }
                 record(&kept, *sender.borrow(), view, own);
+                elections.viewed(view);
                 sender.send_if_modified(|old| std::mem::replace(old, view) != view);
                 tokio::select! {
                     changed = metrics.changed() => if changed.is_err() { return },
@@ -117,12 +101,7 @@ impl Leadership {
                 }
             }
         });
-        Self { views, history, pulse }
-    }
-
-    /// The leader was heard: it sent entries or a heartbeat.
-    pub fn heard(&self) {
-        *self.pulse.0.lock() = Instant::now();
+        Self { views, history }
     }
 
     /// The present view.

@@ -6,10 +6,11 @@
 //! | [`log_store`] | the library's log, kept by `storage::log` |
 //! | [`apply`], [`snapshots`] | the library's state machine: entries into the store, the store into files |
 //! | [`network`], [`snapshot_transfer`], [`inbound`] | the library's messages over the peer links, out and in |
-//! | [`proposals`], [`waiters`] | from client operations to log entries, and their outcomes back |
+//! | [`proposals`], [`gatherer`], [`waiters`] | from client operations to log entries, and their outcomes back |
 //! | [`reads`] | linearizable reads |
 //! | [`membership`], [`promote`] | adding, removing and updating members |
 //! | [`leadership`], [`takeover`], [`handover`] | who leads, and how that changes quickly |
+//! | [`elections`], [`figures`] | what is measured |
 //! | [`settings`] | the library's configuration, each value with its reason |
 //!
 //! Invariant: no type of the raft library is ever serialised. What goes to disk is owned by
@@ -17,7 +18,9 @@
 
 pub mod apply;
 mod convert;
+pub mod elections;
 pub mod figures;
+pub mod gatherer;
 pub mod handover;
 pub mod inbound;
 pub mod leadership;

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesOrdered, Stream, StreamExt as _};
@@ -17,11 +17,13 @@ use openraft::raft::{
 };
 use quorate_core::MemberId;
 
+use super::elections::Elections;
 use super::snapshot_transfer;
 use super::snapshots::StoredSnapshot;
 use super::takeover::Takeover;
 use super::types::{LogId, PeerNode, SnapshotOf, TypeConfig, VoteOf};
 use super::wire;
+use crate::metrics::Metrics;
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::Kind;
 
@@ -41,6 +43,10 @@ pub struct Network {
     pub takeover: Arc<Takeover>,
     /// How long a peer may take to answer an append before it counts as lost.
     pub patience: Duration,
+    /// Hears that this member stands for election.
+    pub elections: Arc<Elections>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The raft library's client for one peer.
@@ -79,7 +85,10 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
-        let reply = self.call(self.append, wire::encode_append(&rpc), self.network.patience).await?;
+        let timed = Timed::begin(&self.network.metrics, self.target, self.append);
+        let reply = self.call(self.append, wire::encode_append(&rpc), self.network.patience).await;
+        timed.end(reply.is_ok());
+        let reply = reply?;
         wire::decode_append_reply(reply).map_err(bad_reply)
     }
 
@@ -96,6 +105,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
             target: self.target,
             kind: self.append,
             patience: self.network.patience,
+            metrics: Arc::clone(&self.network.metrics),
             input: Some(input),
             in_flight: FuturesOrdered::new(),
         };
@@ -104,12 +114,14 @@ impl RaftNetworkV2<TypeConfig> for Client {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+        self.network.elections.stands();
         let leader_lost = self.network.takeover.justifies(rpc.vote.leader_id.term);
         let reply = self.call(Kind::Vote, wire::encode_vote(&rpc, leader_lost), option.hard_ttl()).await?;
         wire::decode_vote_reply(reply).map_err(bad_reply)
     }
 
     async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+        self.network.elections.stands();
         let reply = self.call(Kind::PreVote, wire::encode_vote(&rpc, false), option.hard_ttl()).await?;
         wire::decode_vote_reply(reply).map_err(bad_reply)
     }
@@ -121,9 +133,15 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let transfer = self.network.metrics.snapshots().sending(self.target);
         let send = snapshot_transfer::send(&self.network.links, self.target, vote, snapshot);
         tokio::select! {
-            sent = send => sent,
+            sent = send => {
+                if sent.is_ok() {
+                    transfer.done();
+                }
+                sent
+            }
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }
@@ -148,6 +166,7 @@ struct Pipeline<S> {
     target: MemberId,
     kind: Kind,
     patience: Duration,
+    metrics: Arc<Metrics>,
     /// The appends still to be sent; none once the library has no more.
     input: Option<S>,
     in_flight: FuturesOrdered<BoxFuture<'static, Rpc<Answered>>>,
@@ -194,9 +213,12 @@ where
         let last = request.entries.last().map(|entry| entry.log_id).or(previous);
         let body = wire::encode_append(&request);
         drop(request);
+        let timed = Timed::begin(&self.metrics, self.target, self.kind);
         let reply = self.links.submit(self.target, self.kind, body.into(), self.patience);
         self.in_flight.push_back(Box::pin(async move {
-            let reply = reply.await.map_err(rpc_error)?;
+            let reply = reply.await;
+            timed.end(reply.is_ok());
+            let reply = reply.map_err(rpc_error)?;
             let response = wire::decode_append_reply(reply).map_err(bad_reply)?;
             Ok(Answered { response, previous, last })
         }));
@@ -218,6 +240,31 @@ where
             AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => false,
         };
         (Ok(response.into_stream_result(previous, last)), goes_on.then_some(self))
+    }
+}
+
+/// The time of one append or heartbeat, from queueing it to its answer.
+struct Timed {
+    metrics: Arc<Metrics>,
+    peer: MemberId,
+    kind: Kind,
+    since: Instant,
+}
+
+impl Timed {
+    fn begin(metrics: &Arc<Metrics>, peer: MemberId, kind: Kind) -> Self {
+        if kind == Kind::Append {
+            metrics.peers().append_sent();
+        }
+        Self { metrics: Arc::clone(metrics), peer, kind, since: Instant::now() }
+    }
+
+    fn end(self, is_answered: bool) {
+        let took = is_answered.then(|| self.since.elapsed());
+        match self.kind {
+            Kind::Heartbeat => self.metrics.peers().heartbeat(self.peer, took),
+            _ => self.metrics.peers().append(self.peer, took),
+        }
     }
 }
 

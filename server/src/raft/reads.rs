@@ -57,6 +57,12 @@ impl Reads {
         Self { queue, replica, timeout }
     }
 
+    /// Reads that wait for the next proof.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Returns once a read of this member's state is linearizable.
     ///
     /// # Errors

@@ -95,18 +95,20 @@ fn failed(error: crate::peer_api::links::SubmitError) -> StreamingError<TypeConf
 
 /// Serves one connection on which the leader sends snapshots, one after the other.
 pub(super) async fn receive(raft: &Raft, snapshots: &Snapshots, inbound: Inbound) {
-    let Inbound { mut frames, replies, .. } = inbound;
+    let Inbound { hello, mut frames, replies } = inbound;
     while let Some(frame) = frames.next().await {
         if Kind::from_byte(frame.kind) != Some(Kind::SnapshotBegin) {
             let text = "a snapshot begins with its beginning".to_owned();
             replies.reply(frame.id, Err(ReplyError { code: 1, text }));
             continue;
         }
+        let transfer = snapshots.metrics().receiving(hello.from);
         if let Err(error) = receive_one(raft, snapshots, &mut frames, &replies, frame).await {
             // The sender begins anew on a new connection.
             tracing::warn!(%error, "could not take in a snapshot");
             return;
         }
+        transfer.done();
     }
 }
 

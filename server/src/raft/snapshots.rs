@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use openraft::{RaftSnapshotBuilder, StoredMembership};
 use quorate_core::Machine;
@@ -13,6 +14,7 @@ use quorate_core::snapshot::Restore;
 
 use super::types::{SnapshotMeta, SnapshotOf, TypeConfig};
 use super::{Raft, entry_id, log_id, membership_from_record, membership_to_record};
+use crate::metrics::{Metrics, SnapshotMetrics};
 use crate::storage::log::Log;
 use crate::storage::snapshot::{self, SnapshotDir, SnapshotReader, SnapshotReceiver};
 
@@ -31,14 +33,15 @@ pub struct Snapshots {
     operations: AtomicU64,
     bytes: AtomicU64,
     raft: OnceLock<Raft>,
+    metrics: Arc<Metrics>,
 }
 
 impl Snapshots {
     /// Snapshots in `dir` of the state behind `log`, one after every `operations_max` operations.
     #[must_use]
-    pub fn new(dir: SnapshotDir, log: Log, operations_max: u64) -> Self {
+    pub fn new(dir: SnapshotDir, log: Log, operations_max: u64, metrics: Arc<Metrics>) -> Self {
         let (operations, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { dir, log, operations_max, operations, bytes, raft: OnceLock::new() }
+        Self { dir, log, operations_max, operations, bytes, raft: OnceLock::new(), metrics }
     }
 
     /// The raft library runs; from now on snapshots are made when due.
@@ -64,6 +67,11 @@ impl Snapshots {
         });
     }
 
+    /// Where transfers are counted.
+    pub(super) fn metrics(&self) -> &SnapshotMetrics {
+        self.metrics.snapshots()
+    }
+
     /// Begins to take in another member's snapshot.
     pub(super) fn receive(&self) -> io::Result<SnapshotReceiver> {
         self.dir.receive().map_err(io::Error::other)
@@ -71,8 +79,9 @@ impl Snapshots {
 
     /// The machine that a snapshot holds.
     pub(super) async fn restore(&self, snapshot: StoredSnapshot) -> io::Result<Machine> {
-        let dir = self.dir.clone();
+        let (dir, metrics) = (self.dir.clone(), Arc::clone(&self.metrics));
         blocking(move || {
+            let since = Instant::now();
             let StoredSnapshot(mut reader) = snapshot;
             reader.rewind().map_err(io::Error::other)?;
             let mut restore = Restore::new();
@@ -81,6 +90,7 @@ impl Snapshots {
             }
             let machine = restore.finish().map_err(io::Error::other)?;
             dir.prune().map_err(io::Error::other)?;
+            metrics.snapshots().restored(since.elapsed(), reader.size());
             tracing::info!(file = %reader.path().display(), bytes = reader.size(), "restored the store from a snapshot");
             Ok(machine)
         })
@@ -133,7 +143,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             cluster: 0,
         };
         let dir = self.snapshots.dir.clone();
+        let since = Instant::now();
         let reader = blocking(move || write(&dir, meta, &machine)).await?;
+        self.snapshots.metrics.snapshots().saved(since.elapsed(), reader.size());
         tracing::info!(file = %reader.path().display(), bytes = reader.size(), "wrote a snapshot");
         loaded(reader)
     }

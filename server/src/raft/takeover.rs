@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use quorate_core::MemberId;
 
+use super::elections::Elections;
 use super::leadership::Leadership;
 use super::types::LogId;
 use super::{Raft, entry_id, log_id};
@@ -43,6 +44,7 @@ struct Lost {
 pub struct Takeover {
     own: MemberId,
     links: Arc<Links>,
+    elections: Arc<Elections>,
     lost: Mutex<Option<Lost>>,
     /// Whether an ended connection is being followed up.
     is_looking: AtomicBool,
@@ -52,8 +54,9 @@ pub struct Takeover {
 
 impl Takeover {
     /// Has no evidence yet.
-    pub fn new(own: MemberId, links: Arc<Links>) -> Self {
-        Self { own, links, lost: Mutex::new(None), is_looking: AtomicBool::new(false), raft: std::sync::OnceLock::new() }
+    pub fn new(own: MemberId, links: Arc<Links>, elections: Arc<Elections>) -> Self {
+        let (lost, is_looking, raft) = (Mutex::new(None), AtomicBool::new(false), std::sync::OnceLock::new());
+        Self { own, links, elections, lost, is_looking, raft }
     }
 
     /// The raft library runs; from now on evidence is acted upon.
@@ -127,6 +130,7 @@ impl Takeover {
             return false;
         }
         *self.lost.lock() = Some(wanted);
+        self.elections.process_ended(leader, term);
         tracing::info!(leader = %MemberId(leader), term, "the leader's process has ended: its port refuses connections");
         true
     }

@@ -65,6 +65,14 @@ impl Waiters {
         }
     }
 
+    /// Keeps only those items whose request still waits for its outcome.
+    pub fn retain_pending<T>(&self, items: &mut Vec<T>, request: impl Fn(&T) -> u64) {
+        if !items.is_empty() {
+            let waiting = self.waiting.lock();
+            items.retain(|item| waiting.contains_key(&request(item)));
+        }
+    }
+
     /// Operations whose outcome is awaited.
     pub fn pending(&self) -> usize {
         self.waiting.lock().len()

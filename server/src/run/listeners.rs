@@ -8,6 +8,8 @@ use quorate_transport::http_server::HttpServer;
 use quorate_transport::limits::ServerLimits;
 use quorate_transport::listener::Listener;
 
+use tokio::runtime::Handle;
+
 use super::RunError;
 use super::service::{ClientService, MetricsService};
 use crate::client_api::{Access, ClientApi};
@@ -33,10 +35,12 @@ pub(super) struct ClientListeners {
 
 impl Listeners {
     /// Binds all of them.
-    pub(super) async fn bind(config: &Config) -> Result<Self, RunError> {
-        let peers = PeerListeners(bind(&config.listen_peer_urls).await?);
-        let clients = bind(&config.listen_client_urls).await?;
-        let metrics = bind(&config.listen_metrics_urls).await?;
+    pub(super) async fn bind(config: &Config, clients: &Handle) -> Result<Self, RunError> {
+        let peers = PeerListeners(bind(config.listen_peer_urls.clone()).await?);
+        // A socket belongs to the runtime it is bound on.
+        let urls = (config.listen_client_urls.clone(), config.listen_metrics_urls.clone());
+        let bound = clients.spawn(async { Ok::<_, RunError>((bind(urls.0).await?, bind(urls.1).await?)) });
+        let (clients, metrics) = bound.await.map_err(std::io::Error::other)??;
         Ok(Self { peers, clients: ClientListeners { clients, metrics } })
     }
 
@@ -45,9 +49,9 @@ impl Listeners {
     }
 }
 
-async fn bind(urls: &[ListenUrl]) -> Result<Vec<Listener>, RunError> {
+async fn bind(urls: Vec<ListenUrl>) -> Result<Vec<Listener>, RunError> {
     let mut listeners = Vec::with_capacity(urls.len());
-    for url in urls {
+    for url in &urls {
         let endpoint = match url.bind_target() {
             BindTarget::Tcp(address) => Endpoint::tcp(address.ip().to_string(), address.port()),
             BindTarget::Unix(path) => Endpoint::unix(path),
@@ -69,17 +73,21 @@ impl PeerListeners {
 
 impl ClientListeners {
     /// Serves clients from now on.
-    pub(super) fn serve(self, config: &Config, node: &Node, metrics: &Metrics) -> Result<Vec<HttpServer>, RunError> {
+    pub(super) fn serve(self, config: &Config, node: &Node, metrics: &Metrics, runtime: &Handle) -> Vec<HttpServer> {
+        let _inside = runtime.enter();
         let access = Access { origins: names(&config.cors), hosts: names(&config.host_whitelist) };
         let api = ClientApi::new(node.clone(), access, metrics.http().clone());
         let clients = Arc::new(ClientService::new(api.clone(), node.clone()));
+        let counts = metrics;
         let metrics = Arc::new(MetricsService::new(api));
         let limits = ServerLimits::default();
         let clients =
             self.clients.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&clients), limits));
         let metrics =
             self.metrics.into_iter().map(|l| HttpServer::spawn(l, Plain, Arc::clone(&metrics), limits));
-        Ok(clients.chain(metrics).collect())
+        let servers: Vec<HttpServer> = clients.chain(metrics).collect();
+        servers.iter().for_each(|server| counts.add_listener(server.traffic()));
+        servers
     }
 }
 

@@ -88,8 +88,10 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// As the file system says; the old file is then still in place.
 pub fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
     let partial = dir.join(format!("{name}{PARTIAL_SUFFIX}"));
-    let mut file = File::create(&partial)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&partial, dir.join(name))?;

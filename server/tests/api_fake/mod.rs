@@ -46,6 +46,7 @@ pub(crate) struct Trouble {
     pub propose: Option<ProposeError>,
     pub membership: Option<MembershipError>,
     pub no_leader: bool,
+    pub not_joined: bool,
     pub never_answers: bool,
     pub checks: Vec<Check>,
 }
@@ -218,6 +219,10 @@ impl Member for Fake {
 
     fn followers(&self) -> Option<Vec<Follower>> {
         (!self.0.trouble.read().no_leader).then(Vec::new)
+    }
+
+    fn has_joined(&self) -> bool {
+        !self.0.trouble.read().not_joined
     }
 
     fn liveness(&self) -> Vec<Check> {

@@ -3,6 +3,7 @@
 //! Invariant: a process is in `process` from its start until it has been waited for, so none is left as a zombie and no
 //! signal ever goes to an id that may have been reused.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
@@ -50,6 +51,7 @@ pub struct Member {
     flags: Mutex<Vec<String>>,
     environment: Mutex<Vec<(String, String)>>,
     process: Mutex<Option<Child>>,
+    last_exit: Mutex<Option<Exit>>,
 }
 
 /// What a member is made of; see [`crate::Builder`] for how to get one.
@@ -78,6 +80,7 @@ impl Member {
             flags: Mutex::new(flags),
             environment: Mutex::new(environment),
             process: Mutex::new(None),
+            last_exit: Mutex::new(None),
         }
     }
 
@@ -151,10 +154,7 @@ impl Member {
         let child = Command::new(&self.binary)
             .args(self.flags())
             .env_clear()
-            .envs(
-                std::env::vars_os()
-                    .filter(|(name, _)| !name.to_string_lossy().starts_with("ETCD_")),
-            )
+            .envs(std::env::vars_os().filter(|(name, _)| is_no_setting(name)))
             .envs(environment)
             .stdin(Stdio::null())
             .stdout(
@@ -183,6 +183,11 @@ impl Member {
         eventually(KILL_WITHIN, || self.try_wait().is_some() || self.process().is_none());
     }
 
+    /// How the process ended the last time it did.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.try_wait().or(*self.last_exit.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Asks the process to end with SIGTERM and waits for that. Panics when it is still there after `within`.
     #[track_caller]
     pub fn terminate(&self, within: Duration) -> Exit {
@@ -193,12 +198,8 @@ impl Member {
     /// Waits until the process has ended by itself. Panics when it is still there after `within`.
     #[track_caller]
     pub fn wait_exit(&self, within: Duration) -> Exit {
-        let mut exit = None;
-        wait_until(&format!("{} has ended", self.name), within, || {
-            exit = self.try_wait();
-            exit.is_some()
-        });
-        exit.unwrap_or_else(|| panic!("{} has no exit code", self.name))
+        wait_until(&format!("{} has ended", self.name), within, || !self.is_running());
+        self.last_exit().unwrap_or_else(|| panic!("{} has no exit code", self.name))
     }
 
     /// Stops the process where it stands (SIGSTOP); its connections stay open.
@@ -275,7 +276,9 @@ impl Member {
         let status = child.try_wait().ok().flatten()?;
         reaper::reaped(child.id());
         *process = None;
-        Some(exit_of(status))
+        let exit = exit_of(status);
+        *self.last_exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
+        Some(exit)
     }
 
     fn signal(&self, signal: Signal) {
@@ -313,6 +316,12 @@ impl Drop for Member {
 /// Where a member of this name keeps its data in a cluster's folder.
 pub(crate) fn data_dir(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.data"))
+}
+
+/// The test's own environment must not configure the servers.
+fn is_no_setting(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    !name.starts_with("ETCD_") && !name.starts_with("QUORATE_")
 }
 
 fn exit_of(status: ExitStatus) -> Exit {

@@ -19,7 +19,7 @@ pub struct Departure {
 }
 
 /// All of them.
-pub const DEPARTURES: [Departure; 6] = [
+pub const DEPARTURES: [Departure; 9] = [
     Departure {
         name: "history_hides_hidden_keys",
         etcd: "a recursive watch from history returns events of hidden keys below",
@@ -53,8 +53,26 @@ pub const DEPARTURES: [Departure; 6] = [
     Departure {
         name: "a_huge_ttl_is_not_forever",
         etcd: "a TTL too large for its arithmetic silently makes the key permanent, or already expired",
-        quorate: "the expiration is the last moment of the year 9999",
+        quorate: "the expiration is the true one, up to the beginning of the year 2500",
         reason: "a key that was given a TTL must show one",
+    },
+    Departure {
+        name: "a_requested_end_is_a_success",
+        etcd: "after SIGTERM the process ends itself by that same signal, which shells show as 143",
+        quorate: "it returns exit code 0",
+        reason: "an end that was asked for and went well is no failure, to any supervisor",
+    },
+    Departure {
+        name: "a_failed_compare_and_delete_counts_as_failed",
+        etcd: "/v2/stats/store counts a compare-and-delete whose condition does not hold as a success",
+        quorate: "it is counted in compareAndDeleteFail",
+        reason: "the field is there for that, and compare-and-swap is counted that way",
+    },
+    Departure {
+        name: "a_refused_membership_change_says_why",
+        etcd: "refuses changes of membership with 500 and the message `Internal Server Error`",
+        quorate: "the status is the same, the message gives the reason",
+        reason: "the person who is growing a cluster needs the reason, and reads the answer, not a member's log",
     },
 ];
 

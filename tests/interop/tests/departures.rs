@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use quorate_harness::{Cluster, Line, Program, Request, Stream, skip_without_etcd};
+use quorate_harness::{
+    Cluster, Exit, Line, Program, Request, Stream, skip_without_etcd, wait_until,
+};
 use quorate_interop_tests::departures::{DEPARTURES, Departure};
 use quorate_interop_tests::subject_program;
 
@@ -10,12 +12,16 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Runs `observe` on a fresh member of each program; it returns whether the program departs from etcd, and what was seen.
 fn observe(name: &str, observe: impl Fn(&Cluster) -> (bool, String)) {
+    observe_cluster(name, 1, observe);
+}
+
+fn observe_cluster(name: &str, members: usize, observe: impl Fn(&Cluster) -> (bool, String)) {
     let departure = Departure::named(name);
     if skip_without_etcd() {
         return;
     }
     for program in [Program::Etcd, subject_program()] {
-        let cluster = Cluster::builder(program).start();
+        let cluster = Cluster::builder(program).members(members).start();
         let (departed, seen) = observe(&cluster);
         departure.assert(program, departed, &seen);
     }
@@ -130,7 +136,62 @@ fn a_huge_ttl_is_not_forever() {
                 .expect("an answer");
             answer.json["node"]["expiration"].as_str().unwrap_or("none").to_owned()
         });
-        (seen.iter().all(|expiration| expiration.starts_with("9999-12-31T")), seen.join(" "))
+        let departs =
+            seen[0].starts_with("23") && seen[1..].iter().all(|it| it == "2500-01-01T00:00:00Z");
+        (departs, seen.join(" "))
+    });
+}
+
+#[test]
+fn a_requested_end_is_a_success() {
+    observe("a_requested_end_is_a_success", |cluster| {
+        let exit = cluster.member(0).terminate(SOON);
+        assert!(matches!(exit, Exit::Code(0) | Exit::Signal(15)), "{exit:?}");
+        (exit == Exit::Code(0), format!("{exit:?}"))
+    });
+}
+
+#[test]
+fn a_failed_compare_and_delete_counts_as_failed() {
+    observe("a_failed_compare_and_delete_counts_as_failed", |cluster| {
+        put(cluster, "/k", "value=1");
+        let refused = cluster.keys().delete_with("/k", "prevValue=2").expect("an answer");
+        assert_eq!(refused.error_code(), Some(101));
+        let stats =
+            cluster.http().send(&Request::get("/v2/stats/store")).expect("an answer").json();
+        let counts =
+            ["compareAndDeleteSuccess", "compareAndDeleteFail"].map(|it| stats[it].as_u64());
+        assert!(matches!(counts, [Some(1), Some(0)] | [Some(0), Some(1)]), "{counts:?}");
+        (counts[1] == Some(1), format!("{counts:?}"))
+    });
+}
+
+#[test]
+fn a_refused_membership_change_says_why() {
+    observe_cluster("a_refused_membership_change_says_why", 3, |cluster| {
+        let members = cluster.http().send(&Request::get("/v2/members")).expect("an answer").json();
+        let own = cluster.member(2).peer_url();
+        let removed = members["members"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|it| it["peerURLs"][0] == *own);
+        let path =
+            format!("/v2/members/{}", removed.and_then(|it| it["id"].as_str()).expect("an id"));
+        wait_until("a member is removed", Duration::from_secs(30), || {
+            cluster
+                .http()
+                .send(&Request::delete(&path))
+                .is_ok_and(|it| matches!(it.status, 204 | 410))
+        });
+        let body = format!("{{\"peerURLs\":[\"{own}\"]}}");
+        let answer = cluster
+            .http()
+            .send(&Request::new("PUT", &path).body("application/json", body))
+            .expect("an answer");
+        assert_eq!(answer.status, 500, "{answer}");
+        let message = answer.json()["message"].as_str().expect("a message").to_owned();
+        (message != "Internal Server Error", message)
     });
 }
 

@@ -1,6 +1,6 @@
 //! `/v2/stats`: what it counts and in which form.
 
-use quorate_harness::{Request, wait_until};
+use quorate_harness::{Program, Request, wait_until};
 use quorate_interop_tests::json::Json;
 use quorate_interop_tests::{Side, compare, compare_with, normal, script};
 use std::time::Duration;
@@ -135,7 +135,6 @@ fn the_store_counts_every_operation() {
             "201 POST ~/q value=1",
             "200 PUT ~/a?prevValue=3 value=4",
             "412 PUT ~/a?prevValue=3 value=4",
-            "412 DELETE ~/a?prevValue=3",
             "200 DELETE ~/a?prevValue=4",
             "404 DELETE ~/a",
             "200 DELETE ~/c",
@@ -149,7 +148,8 @@ fn the_store_counts_every_operation() {
             script::run(pair, step);
             pair.ask(&format!("what `{step}` counts"), |side| {
                 let before = &before[usize::from(side.label() == "subject")];
-                let after = counts(side);
+                let mut after = counts(side);
+                forget_auth_check(side, &mut after, before);
                 let moved = after.iter().zip(before).filter(|(now, then)| now.1 != then.1);
                 moved.map(|(now, then)| format!("{} +{}\n", now.0, now.1 - then.1)).collect()
             });
@@ -158,6 +158,16 @@ fn the_store_counts_every_operation() {
         pair.ask("watchers", |side| format!("{:?}", counts(side).last()));
         drop(watch);
     });
+}
+
+/// etcd looks up in its own store whether authentication is on, once per request that could be parsed, and counts that as
+/// a failed read.
+fn forget_auth_check(side: &Side, after: &mut [(String, u64)], before: &[(String, u64)]) {
+    for (now, then) in after.iter_mut().zip(before) {
+        if side.cluster().program() == Program::Etcd && now.0 == "getsFail" && now.1 > then.1 {
+            now.1 -= 1;
+        }
+    }
 }
 
 fn counts(side: &Side) -> Vec<(String, u64)> {

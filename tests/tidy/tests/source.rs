@@ -15,9 +15,9 @@ const HEAD_LINES_MAX: usize = 10;
 const MAP_HEAD_LINES_MAX: usize = 30;
 
 /// Files that are longer than they may be, with today's length. Shorten them, then lower the number or drop the row.
-const LONG_FILES: &[(&str, usize)] = &[("server/src/node.rs", 402)];
+const LONG_FILES: &[(&str, usize)] = &[];
 /// Functions that are longer than they may be: file, function, today's length.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("server/src/node.rs", "start", 93)];
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 /// A row is lowered once this many lines are gone, so that not every change has to touch it.
 const ROW_SLACK: usize = 10;

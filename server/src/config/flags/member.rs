@@ -1,7 +1,7 @@
 //! The flags about one member: its name, its data and its timing.
 
 use super::super::value::Kind;
-use super::{Flag, Section, used};
+use super::{Family, Flag, Section, not_yet, used};
 
 pub(super) const SECTION: Section = Section {
     title: "Member",
@@ -70,10 +70,11 @@ const FLAGS: &[Flag] = &[
         "URLs to listen on for clients, separated by commas. The host is an IP address or localhost; unix:///PATH \
          listens on a unix socket.",
     ),
-    used(
+    not_yet(
         "force-new-cluster",
         Kind::Bool,
         "false",
+        Family::Recovery,
         "Keep the data but forget all other members, after a majority of them is lost for good. Unsafe while any \
          other member still runs. Remove the flag once the member is up.",
     ),

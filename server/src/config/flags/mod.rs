@@ -65,6 +65,8 @@ pub enum Family {
     DnsSrv,
     /// Running as a proxy of a cluster instead of a member.
     Proxy,
+    /// Going on with one member after a majority is lost for good.
+    Recovery,
 }
 
 impl Family {
@@ -75,6 +77,7 @@ impl Family {
             Self::Discovery => "discovery by URL",
             Self::DnsSrv => "discovery by DNS SRV records",
             Self::Proxy => "the v2 proxy",
+            Self::Recovery => "recovery from a lost majority in place",
         }
     }
 
@@ -90,6 +93,10 @@ impl Family {
             }
             Self::Proxy => {
                 "ignoring it would start a member that holds data. Run a TCP or HTTP proxy beside the client instead"
+            }
+            Self::Recovery => {
+                "ignoring it would start a member that waits for a quorum for ever. Read the keys of the member that is left \
+                 (plain reads need no quorum) and write them into a new cluster; the page on a lost quorum has the commands"
             }
         }
     }

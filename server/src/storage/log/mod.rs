@@ -37,7 +37,7 @@ use tokio::sync::{oneshot, watch};
 use self::allocator::Allocator;
 pub use self::error::{FatalError, OpenError};
 use self::index::Index;
-pub use self::options::{BatchStats, LogObserver, LogOptions, Space};
+pub use self::options::{BatchStats, LogObserver, LogOptions, LogUsage, Space};
 use self::recovery::{Recovered, recover};
 use self::segment::{Plan, RECORDS_START, Segment};
 use self::shared::{Files, Shared, UNIT_BYTES, WAITING_UNITS_MAX};
@@ -214,6 +214,14 @@ impl Log {
         let options = &self.0.shared.options;
         let bytes = options.first_segment_bytes.min(options.segment_bytes) - SEGMENT_OVERHEAD_BYTES;
         usize::try_from(bytes).map_or(frame::PAYLOAD_BYTES_MAX, |b| b.min(frame::PAYLOAD_BYTES_MAX))
+    }
+
+    /// How much disk the segments in use take.
+    #[must_use]
+    pub fn usage(&self) -> LogUsage {
+        let files = self.0.shared.files.lock();
+        let bytes = files.segments.iter().map(|segment| segment.size).sum();
+        LogUsage { segments: files.segments.len(), bytes }
     }
 
     /// Whether there is room to go on.

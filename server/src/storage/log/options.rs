@@ -37,7 +37,7 @@ impl LogOptions {
             create: false,
             first_segment_bytes: 16 << 20,
             segment_bytes: 64 << 20,
-            cache_bytes: 16 << 20,
+            cache_bytes: 4 << 20,
             disk: Arc::new(RealDisk),
             observer: Arc::new(()),
         }
@@ -72,6 +72,15 @@ pub struct BatchStats {
     pub write: Duration,
     /// The sync alone.
     pub sync: Duration,
+}
+
+/// The files of a log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LogUsage {
+    /// Segments in use.
+    pub segments: usize,
+    /// Their sizes together.
+    pub bytes: u64,
 }
 
 /// Whether there is room to go on. Ordered from good to bad.

@@ -1,0 +1,189 @@
+//! Each way to start, and each refusal, from facts made up.
+
+use super::*;
+
+fn listed(n: u64) -> Listed {
+    Listed {
+        id: MemberId(n),
+        name: format!("n{n}"),
+        peer_urls: vec![format!("http://127.0.0.1:{n}")],
+    }
+}
+
+fn facts(size: u64) -> Facts {
+    Facts {
+        intent: Intent::Form,
+        disk: Disk::Fresh,
+        own: listed(1),
+        incarnation: Incarnation(101),
+        bound: None,
+        listed: (1..=size).map(listed).collect(),
+        token: "t".to_owned(),
+        answers: BTreeMap::new(),
+    }
+}
+
+fn forming(facts: &Facts, n: u64, bound: Option<BTreeMap<MemberId, Incarnation>>) -> Answer {
+    let formation = FormationHash::of(&facts.listed, &facts.token);
+    Answer::Forming { formation, incarnation: Incarnation(100 + n), bound }
+}
+
+fn known(n: u64, incarnation: Option<u64>) -> Known {
+    let Listed { id, name, peer_urls } = listed(n);
+    Known { id, name, peer_urls, incarnation: incarnation.map(Incarnation) }
+}
+
+fn formed(members: Vec<Known>) -> Answer {
+    Answer::Formed { cluster: ClusterId(9), members, removed: vec![MemberId(7)] }
+}
+
+fn all(size: u64) -> BTreeMap<MemberId, Incarnation> {
+    (1..=size).map(|n| (MemberId(n), Incarnation(100 + n))).collect()
+}
+
+fn reason(start: Start) -> String {
+    match start {
+        Start::Wait { reason } | Start::Refuse { reason } => reason,
+        other => panic!("expected a reason, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_single_member_binds_then_forms() {
+    let mut facts = facts(1);
+    assert_eq!(decide(&facts), Start::Bind(all(1)));
+    facts.bound = Some(all(1));
+    assert_eq!(decide(&facts), Start::Form);
+}
+
+#[test]
+fn three_members_wait_for_each_other_then_bind_then_form() {
+    let mut facts = facts(3);
+    assert!(reason(decide(&facts)).contains("not heard from yet: n2 (http://127.0.0.1:2); n3"));
+    facts.answers.insert(MemberId(2), forming(&facts, 2, None));
+    assert!(reason(decide(&facts)).contains("not heard from yet: n3"));
+    facts.answers.insert(MemberId(3), forming(&facts, 3, None));
+    assert_eq!(decide(&facts), Start::Bind(all(3)));
+    facts.bound = Some(all(3));
+    assert!(matches!(decide(&facts), Start::Wait { .. }));
+    facts.answers.insert(MemberId(2), forming(&facts, 2, Some(all(3))));
+    facts.answers.insert(MemberId(3), forming(&facts, 3, Some(all(3))));
+    assert_eq!(decide(&facts), Start::Form);
+}
+
+#[test]
+fn a_member_bound_to_another_incarnation_is_waited_for() {
+    let mut facts = facts(2);
+    facts.bound = Some(all(2));
+    let mut other = all(2);
+    other.insert(MemberId(1), Incarnation(999));
+    facts.answers.insert(MemberId(2), forming(&facts, 2, Some(other)));
+    assert!(matches!(decide(&facts), Start::Wait { .. }));
+}
+
+#[test]
+fn different_lists_never_form() {
+    let mut facts = facts(2);
+    let formation = FormationHash::of(&facts.listed, "another token");
+    let answer = Answer::Forming { formation, incarnation: Incarnation(102), bound: None };
+    facts.answers.insert(MemberId(2), answer);
+    assert!(reason(decide(&facts)).contains("another member list or token"));
+}
+
+#[test]
+fn a_wiped_member_is_refused_by_any_one_survivor() {
+    for intent in [Intent::Form, Intent::Join, Intent::Auto] {
+        let mut facts = facts(3);
+        facts.intent = intent;
+        facts.answers.insert(MemberId(2), forming(&facts, 2, None));
+        facts.answers.insert(
+            MemberId(3),
+            formed(vec![known(1, Some(5)), known(2, Some(6)), known(3, Some(7))]),
+        );
+        assert!(reason(decide(&facts)).contains("has already been bootstrapped"), "{intent:?}");
+    }
+}
+
+#[test]
+fn a_member_that_crashed_while_forming_finishes() {
+    let mut facts = facts(3);
+    facts.bound = Some(all(3));
+    facts.answers.insert(
+        MemberId(2),
+        formed(vec![known(1, Some(101)), known(2, Some(102)), known(3, Some(103))]),
+    );
+    assert_eq!(decide(&facts), Start::Form);
+}
+
+#[test]
+fn a_member_that_does_not_know_its_cluster_yet_is_waited_for() {
+    for intent in [Intent::Form, Intent::Join, Intent::Auto] {
+        let mut facts = facts(2);
+        facts.intent = intent;
+        facts.answers.insert(MemberId(2), formed(Vec::new()));
+        assert!(matches!(decide(&facts), Start::Wait { .. }), "{intent:?}");
+    }
+}
+
+#[test]
+fn an_added_member_joins_only_when_it_says_so() {
+    let mut facts = facts(2);
+    let members = vec![known(1, None), known(2, Some(6))];
+    facts.answers.insert(MemberId(2), formed(members.clone()));
+    assert!(reason(decide(&facts)).contains("--initial-cluster-state=existing"));
+    for intent in [Intent::Join, Intent::Auto] {
+        facts.intent = intent;
+        let join =
+            Start::Join { cluster: ClusterId(9), member: MemberId(1), members: members.clone() };
+        assert_eq!(decide(&facts), join);
+    }
+}
+
+#[test]
+fn a_joining_member_must_list_the_cluster_as_it_is() {
+    let mut facts = facts(2);
+    facts.intent = Intent::Join;
+    facts
+        .answers
+        .insert(MemberId(2), formed(vec![known(1, None), known(2, Some(6)), known(3, Some(8))]));
+    assert!(reason(decide(&facts)).contains("member count is unequal"));
+    facts.answers.insert(MemberId(2), formed(vec![known(1, None), known(4, Some(6))]));
+    assert!(reason(decide(&facts)).contains("which is no member"));
+}
+
+#[test]
+fn a_stranger_and_a_removed_member_are_refused() {
+    let mut facts = facts(2);
+    facts.intent = Intent::Auto;
+    facts.answers.insert(MemberId(2), formed(vec![known(2, Some(6))]));
+    assert!(reason(decide(&facts)).contains("has no member with the peer URLs"));
+    facts.own.id = MemberId(7);
+    assert!(reason(decide(&facts)).contains("permanently removed"));
+    facts.disk = Disk::Removed;
+    assert!(reason(decide(&facts)).contains("permanently removed"));
+}
+
+#[test]
+fn a_log_on_the_disk_is_all_that_counts() {
+    let mut facts = facts(3);
+    facts.disk = Disk::Log;
+    facts.intent = Intent::Join;
+    assert_eq!(decide(&facts), Start::Restart);
+}
+
+#[test]
+fn the_hash_ignores_order_and_sees_everything_else() {
+    let members: Vec<Listed> = (1..=3).map(listed).collect();
+    let hash = FormationHash::of(&members, "t");
+    let mut reversed = members.clone();
+    reversed.reverse();
+    assert_eq!(hash, FormationHash::of(&reversed, "t"));
+    assert_ne!(hash, FormationHash::of(&members, "u"));
+    assert_ne!(hash, FormationHash::of(&members[..2], "t"));
+    let mut renamed = members.clone();
+    renamed[0].name.push('x');
+    assert_ne!(hash, FormationHash::of(&renamed, "t"));
+    let mut moved = members;
+    moved[0].peer_urls = vec!["http://127.0.0.1:9".to_owned()];
+    assert_ne!(hash, FormationHash::of(&moved, "t"));
+}
