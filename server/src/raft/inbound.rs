@@ -21,9 +21,9 @@ use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
 use crate::metrics::Metrics;
 use crate::node::Refusals;
-use crate::storage::log::Space;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
+use crate::storage::log::Space;
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
 const SERVED_AT_ONCE: usize = 64;
@@ -128,7 +128,11 @@ impl PeerServer {
         let kind = Kind::from_byte(kind)
             .ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), 0, body).await.1,
+            Kind::Heartbeat | Kind::Append => {
+                append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), 0, body)
+                    .await
+                    .1
+            }
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -190,7 +194,13 @@ impl PeerServer {
     }
 }
 
-async fn append(raft: Raft, elections: Arc<Elections>, is_exhausted: bool, id: u64, body: Bytes) -> (u64, Reply) {
+async fn append(
+    raft: Raft,
+    elections: Arc<Elections>,
+    is_exhausted: bool,
+    id: u64,
+    body: Bytes,
+) -> (u64, Reply) {
     let reply = async {
         let request = wire::decode_append(body).map_err(text)?;
         if is_exhausted && !request.entries.is_empty() {

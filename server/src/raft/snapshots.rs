@@ -80,7 +80,8 @@ impl Snapshots {
     /// Whether the disk has room for another snapshot of the size of the newest.
     pub(super) fn has_room(&self) -> bool {
         let newest = self.dir.list().ok().and_then(|files| files.last().cloned());
-        let size = newest.and_then(|file| std::fs::metadata(file).ok()).map_or(0, |file| file.len());
+        let size =
+            newest.and_then(|file| std::fs::metadata(file).ok()).map_or(0, |file| file.len());
         free_bytes(self.dir.path()).is_ok_and(|free| free >= 2 * size + ROOM_MIN)
     }
 

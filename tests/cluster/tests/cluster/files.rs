@@ -152,9 +152,13 @@ fn a_restart_from_a_snapshot_has_all_data_and_the_history() {
     member.kill9();
     member.start();
     member.wait_ready(SOON);
-    let after = store_of(&member).expect("answers");
+    let mut after = store_of(&member).expect("answers");
     assert_eq!(before.nodes, after.nodes);
-    assert!(after.index > before.index, "a start is an event of its own");
+    wait_until("the member has told the cluster about its start, which is an event", SOON, || {
+        after = store_of(&member).expect("answers");
+        after.index > before.index
+    });
+    assert_eq!(before.nodes, after.nodes);
     let oldest = after.index - HISTORY + 1;
     for index in [oldest, oldest + HISTORY / 2, before.index] {
         let target = format!("/v2/keys/?wait=true&recursive=true&waitIndex={index}");

@@ -72,9 +72,8 @@ fn read(
     while !stop.load(Ordering::SeqCst) {
         let floor = acknowledged.load(Ordering::SeqCst).max(newest);
         let Ok(answer) = keys.get_with("/register", "quorum=true") else { continue };
-        let found = match answer.value().and_then(|value| value.parse().ok()) {
-            Some(found) => found,
-            None => continue,
+        let Some(found) = answer.value().and_then(|value| value.parse::<u64>().ok()) else {
+            continue;
         };
         if found < floor {
             return Err(format!(
