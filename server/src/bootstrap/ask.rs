@@ -31,7 +31,7 @@ async fn one(listed: &Listed) -> Option<Answer> {
         match ask(url).await {
             Ok(answer) => return Some(answer),
             Err(reason) => {
-                tracing::debug!(peer = listed.name, url, %reason, "no usable answer yet")
+                tracing::debug!(peer = listed.name, url, %reason, "no usable answer yet");
             }
         }
     }

@@ -246,7 +246,7 @@ impl Gatherer {
                 for item in items {
                     match item {
                         Item::Own { request, .. } => {
-                            self.parts.waiters.fail(request, ProposeError::StorageFull)
+                            self.parts.waiters.fail(request, ProposeError::StorageFull);
                         }
                         Item::Forwarded { .. } => reply(item, false, leader, true),
                     }

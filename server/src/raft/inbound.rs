@@ -65,7 +65,7 @@ impl PeerService for PeerServer {
                     self.takeover.connection_ended(peer);
                 }
                 Class::Snapshot => {
-                    snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await
+                    snapshot_transfer::receive(&self.raft, &self.snapshots, inbound).await;
                 }
                 Class::Heartbeat => {
                     self.serve_others(inbound).await;
