@@ -40,7 +40,9 @@ async fn sample() -> (Image, Contents) {
 
 fn reopened(image: &Image, dir: &Path) -> Result<Contents, OpenError> {
     image.write(dir);
-    let log = open(dir, false)?;
+    let log = open(dir, false).inspect_err(|_| {
+        assert!(Image::of(dir).0 == image.0, "a refused log is left as it was");
+    })?;
     let held = contents(&log);
     log.close();
     // What recovery left behind must open again, and hold the same.

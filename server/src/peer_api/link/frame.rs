@@ -25,11 +25,16 @@ const ERROR_TEXT_MAX: usize = 4 * 1024;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum FrameType {
+pub enum FrameType {
+    /// Asks for something; each one is answered.
     Request,
+    /// The answer to the request of its ID.
     Reply,
+    /// The answer is a [`ReplyError`].
     ErrorReply,
+    /// Asks for a sign of life.
     Ping,
+    /// Gives it.
     Pong,
 }
 
@@ -53,11 +58,15 @@ impl FrameType {
 
 /// One frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Frame {
-    pub(crate) frame_type: FrameType,
-    pub(crate) kind: u8,
-    pub(crate) id: u64,
-    pub(crate) body: Bytes,
+pub struct Frame {
+    /// What it is.
+    pub frame_type: FrameType,
+    /// What a request asks for; its meaning is not known here.
+    pub kind: u8,
+    /// The request's number on this connection.
+    pub id: u64,
+    /// What it carries.
+    pub body: Bytes,
 }
 
 /// Why bytes are no frame.
@@ -109,7 +118,8 @@ pub struct ReplyError {
 }
 
 impl ReplyError {
-    pub(crate) fn encode(&self) -> Bytes {
+    /// The body of the frame that says it.
+    pub fn encode(&self) -> Bytes {
         let mut cut = self.text.len().min(ERROR_TEXT_MAX);
         while !self.text.is_char_boundary(cut) {
             cut -= 1;
@@ -121,7 +131,8 @@ impl ReplyError {
         body.into()
     }
 
-    pub(crate) fn decode(body: &[u8]) -> Self {
+    /// Reads it from a frame's body; every body is some error.
+    pub fn decode(body: &[u8]) -> Self {
         match body.split_first_chunk::<2>() {
             Some((code, text)) => Self {
                 code: u16::from_be_bytes(*code),
@@ -132,8 +143,12 @@ impl ReplyError {
     }
 }
 
-/// The header of a frame.
-pub(crate) fn header(frame_type: FrameType, kind: u8, id: u64, body: &[u8]) -> [u8; HEADER_BYTES] {
+/// The header of a frame; the body follows it.
+///
+/// # Panics
+/// On a body of 4 GiB or more, which no [`super::LinkLimits`] allow.
+#[must_use]
+pub fn header(frame_type: FrameType, kind: u8, id: u64, body: &[u8]) -> [u8; HEADER_BYTES] {
     let length = u32::try_from(body.len())
         .expect("bodies are bounded far below 4 GiB before they come here");
     let (id, length) = (id.to_be_bytes(), length.to_be_bytes());
@@ -155,19 +170,21 @@ fn checksum(length: [u8; 4], rest: &[u8; 12], body: &[u8]) -> u32 {
 
 /// Cuts arriving bytes into frames. Bodies are slices of the read buffer, never copies.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     buffer: BytesMut,
     body_max: usize,
 }
 
 impl Decoder {
-    pub(crate) fn new(early: &[u8], body_max: usize) -> Self {
+    /// A decoder that begins with the bytes in `early` and takes bodies of at most `body_max` bytes.
+    #[must_use]
+    pub fn new(early: &[u8], body_max: usize) -> Self {
         Self { buffer: BytesMut::from(early), body_max }
     }
 
     /// Where to read into. Asked for before each read.
-    pub(crate) fn space(&mut self) -> &mut BytesMut {
-        // The length was checked by `next`, so the room for the rest of a frame is bounded.
+    pub fn space(&mut self) -> &mut BytesMut {
+        // The length was checked by `next_frame`, so the room for the rest of a frame is bounded.
         let missing = self
             .announced()
             .map_or(0, |length| (HEADER_BYTES + length).saturating_sub(self.buffer.len()));
@@ -183,7 +200,10 @@ impl Decoder {
     }
 
     /// The next whole frame, if it has arrived.
-    pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+    ///
+    /// # Errors
+    /// The bytes are no frame. Where the next one would begin is then unknown.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else {
             return self.early_check();
         };
@@ -256,7 +276,7 @@ mod tests {
             let mut found = Vec::new();
             for piece in all.chunks(step) {
                 decoder.space().extend_from_slice(piece);
-                while let Some(frame) = decoder.next().unwrap() {
+                while let Some(frame) = decoder.next_frame().unwrap() {
                     found.push(encoded(frame.frame_type, frame.kind, frame.id, &frame.body));
                 }
             }
@@ -272,7 +292,7 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             // A longer length waits for more; give it what it waits for.
             bad.resize(bad.len() + MAX, 0);
-            assert!(Decoder::new(&bad, MAX).next().is_err(), "bit {bit}");
+            assert!(Decoder::new(&bad, MAX).next_frame().is_err(), "bit {bit}");
         }
     }
 
@@ -284,7 +304,7 @@ mod tests {
             let crc = checksum([0; 4], &rest, b"").to_be_bytes();
             let bytes = [&[0; 4][..], &crc, &rest].concat();
             assert!(matches!(
-                Decoder::new(&bytes, MAX).next(),
+                Decoder::new(&bytes, MAX).next_frame(),
                 Err(FrameError::UnknownFlags { .. })
             ));
         }
@@ -307,7 +327,7 @@ mod tests {
                 let piece: Vec<u8> = (0..random() % 64).map(|_| (random() % 3) as u8).collect();
                 decoder.space().extend_from_slice(&piece);
                 assert!(decoder.buffer.capacity() <= 2 * READ_BYTES + MAX);
-                if decoder.next().is_err() {
+                if decoder.next_frame().is_err() {
                     break;
                 }
             }

@@ -142,7 +142,8 @@ impl std::fmt::Display for RefusalCode {
 
 impl Hello {
     /// The upgrade request that says it.
-    pub(crate) fn request(&self) -> Request<Bytes> {
+    #[must_use]
+    pub fn request(&self) -> Request<Bytes> {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = http::Uri::from_static(PEER_PATH);
         let headers = request.headers_mut();
@@ -158,7 +159,10 @@ impl Hello {
     }
 
     /// Reads it from the headers of an upgrade request.
-    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+    ///
+    /// # Errors
+    /// The refusal for a caller whose headers are missing, malformed or of another version.
+    pub fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let protocol = text(headers, &PROTOCOL_HEADER)?;
         if protocol != PROTOCOL.to_string() {
             let message = format!(
@@ -181,7 +185,8 @@ impl Hello {
 
 impl Refusal {
     /// The answer that says it.
-    pub(crate) fn response(&self) -> Response<Bytes> {
+    #[must_use]
+    pub fn response(&self) -> Response<Bytes> {
         let body = serde_json::to_vec(self).expect("a name and a text always have a JSON form");
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.code.status();
@@ -190,7 +195,8 @@ impl Refusal {
     }
 
     /// Reads it from an answer; whatever is no refusal of ours is reported as what it is.
-    pub(crate) fn read(response: &Response<Bytes>) -> Self {
+    #[must_use]
+    pub fn read(response: &Response<Bytes>) -> Self {
         serde_json::from_slice(response.body()).unwrap_or_else(|_| {
             let message = format!(
                 "what listens there answered {} and not as a member would; check the peer URL",

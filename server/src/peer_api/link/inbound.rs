@@ -165,7 +165,7 @@ impl FrameReader {
         loop {
             match self
                 .decoder
-                .next()
+                .next_frame()
                 .and_then(|frame| frame.map(|frame| self.sort(frame)).transpose())
             {
                 Ok(Some(Some(request))) => return Some(request),

@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
     }
 
     fn dispatch(&mut self) -> Result<(), FrameError> {
-        while let Some(frame) = self.decoder.next()? {
+        while let Some(frame) = self.decoder.next_frame()? {
             match frame.frame_type {
                 FrameType::Reply | FrameType::ErrorReply => self.answer(frame)?,
                 FrameType::Pong => {}

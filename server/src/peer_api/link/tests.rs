@@ -214,7 +214,7 @@ async fn nonsense_from_a_peer_ends_the_connection_and_not_the_link() {
         for answer in answers {
             let mut stream = peer::take_upgrade(&listener).await;
             let mut decoder = Decoder::new(&[], 100);
-            while decoder.next().unwrap().is_none() {
+            while decoder.next_frame().unwrap().is_none() {
                 stream.read_buf(decoder.space()).await.unwrap();
             }
             stream.write_all(&answer).await.unwrap();

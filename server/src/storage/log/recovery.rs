@@ -40,7 +40,7 @@ pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Option<Recover
     let mut replay = Replay::new(options.create);
     let mut used = VecDeque::new();
     let mut spares = VecDeque::new();
-    let mut position = RECORDS_START;
+    let mut end = End { position: RECORDS_START, torn: None };
     let mut previous = None;
     for (sequence, path) in listed {
         let segment = Segment::open(&path, sequence, options.cluster)?;
@@ -51,26 +51,40 @@ pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Option<Recover
             spares.push_back(segment);
             continue;
         }
-        position = read_segment(&segment, &mut replay, disk)?;
+        end = read_segment(&segment, &mut replay)?;
         used.push_back(Arc::new(segment));
     }
     let Some(last) = used.back() else { return Ok(None) };
     if replay.expects_segment() {
         let found = "the log goes on in another segment, and that file is missing";
-        return Err(damaged(last, position, found));
+        return Err(damaged(last, end.position, found));
     }
     if let Err(found) = replay.check_complete() {
         let oldest = used.front().unwrap_or(last);
         return Err(damaged(oldest, RECORDS_START, &found));
     }
+    // Not before everything else has proved sound: a log that is refused is left as it was.
+    if let Some(torn) = end.torn {
+        cut(last, end.position, torn, disk)?;
+    }
     // What was read may be in the page cache only; from here on it counts as durable.
     disk.sync_data(&last.file).map_err(|error| OpenError::io("sync", &last.path, error))?;
     let (state, index) = replay.finish();
+    let position = end.position;
     Ok(Some(Recovered { state, index, segments: used, position, spares }))
 }
 
-/// Replays one segment and returns where its records end.
-fn read_segment(segment: &Segment, replay: &mut Replay, disk: &dyn Disk) -> Result<u64, OpenError> {
+/// Where a segment's records end.
+#[derive(Clone, Copy)]
+struct End {
+    /// Where the next record goes.
+    position: u64,
+    /// Where the pieces of an unfinished write behind that place end, if there are any.
+    torn: Option<u64>,
+}
+
+/// Replays one segment.
+fn read_segment(segment: &Segment, replay: &mut Replay) -> Result<End, OpenError> {
     let io = |error| OpenError::io("read", &segment.path, error);
     let mut scanner = Scanner::new(segment);
     let mut offset = RECORDS_START;
@@ -90,23 +104,23 @@ fn read_segment(segment: &Segment, replay: &mut Replay, disk: &dyn Disk) -> Resu
         offset = frame.next;
     }
     if replay.expects_segment() {
-        return Ok(offset);
+        return Ok(End { position: offset, torn: None });
     }
-    match scanner.survey(offset).map_err(io)? {
-        Survey::End => {}
+    let torn = match scanner.survey(offset).map_err(io)? {
+        Survey::End => None,
         Survey::Damaged { offset: later } => {
             let found = format!(
                 "no valid record, although a record written after it is intact at byte {later}"
             );
             return Err(damaged(segment, offset, &found));
         }
-        Survey::Torn { end } => cut(segment, offset, end, disk)?,
-    }
+        Survey::Torn { end } => Some(end),
+    };
     if offset == RECORDS_START && !replay.may_lack_checkpoint() {
         let found = "the oldest segment does not begin with a valid checkpoint record";
         return Err(damaged(segment, offset, found));
     }
-    Ok(offset)
+    Ok(End { position: offset, torn })
 }
 
 /// Wipes an unfinished batch, so that no piece of it can later be taken for a record.
