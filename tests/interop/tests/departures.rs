@@ -205,7 +205,9 @@ fn bytes_survive_a_snapshot() {
         let cluster = Cluster::builder(program).flag("--snapshot-count=10").start();
         put(&cluster, "/k", "value=%ff");
         // Once the second snapshot is begun, the first one is complete and has the key.
-        (0..30).for_each(|_| drop(put(&cluster, "/other", "value=1")));
+        for _ in 0..30 {
+            put(&cluster, "/other", "value=1");
+        }
         let snapshots = Duration::from_secs(20);
         wait_until("a snapshot is written", snapshots, || has_snapshot(&cluster));
         cluster.member(0).restart();
