@@ -77,8 +77,6 @@ fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     let ask = |member: &Member| {
         member.http().send(&Request::get(&target)).expect("the event is there").json()
     };
-<<<<<<< HEAD
-=======
     assert_eq!(ask(&behind), ask(&leader));
     // Its log now begins behind the snapshot; it must do without what it never had.
     behind.kill9();
@@ -86,6 +84,5 @@ fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     behind.wait_ready(SOON);
     let again = agreed_store(&cluster.members(), SOON);
     account.assert_kept(&again);
->>>>>>> cluster
     assert_eq!(ask(&behind), ask(&leader));
 }
