@@ -125,12 +125,12 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         }
         Some(reason) => {
             node.end_watches();
-            cannot_go_on(reason, &mut data_dir)
+            cannot_go_on(reason, &data_dir)
         }
     }
 }
 
-fn cannot_go_on(reason: StopReason, data_dir: &mut DataDir) -> Result<(), RunError> {
+fn cannot_go_on(reason: StopReason, data_dir: &DataDir) -> Result<(), RunError> {
     if !matches!(reason, StopReason::Removed(_)) {
         return Err(RunError::Stopped(reason));
     }
