@@ -1,6 +1,6 @@
 //! Membership changes, carried out by the leader: one at a time, each checked by `quorate_core::membership` first.
 //!
-//! A new member comes in as a learner, which counts in no quorum, and is given its vote by [`promote`] once it has started
+//! A new member comes in as a learner, which counts in no quorum, and is given its vote by `promote` once it has started
 //! and kept up for a while. A member that does not lead hands the change to the leader. The leader never removes itself:
 //! it hands the leadership over first, and its successor removes it.
 

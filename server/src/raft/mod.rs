@@ -8,7 +8,7 @@
 //! | [`network`], [`snapshot_transfer`], [`inbound`] | the library's messages over the peer links, out and in |
 //! | [`proposals`], [`gatherer`], [`waiters`] | from client operations to log entries, and their outcomes back |
 //! | [`reads`] | linearizable reads |
-//! | [`membership`], [`promote`] | adding, removing and updating members |
+//! | [`membership`], `promote` | adding, removing and updating members |
 //! | [`leadership`], [`takeover`], [`handover`] | who leads, and how that changes quickly |
 //! | [`elections`], [`figures`] | what is measured |
 //! | [`settings`] | the library's configuration, each value with its reason |

@@ -1,6 +1,6 @@
 //! How the raft library reaches the peers: its messages go over the peer links, each on the class it belongs to.
 //!
-//! Appends are pipelined: the next one leaves before the last one is answered, in order, up to [`APPENDS_IN_FLIGHT`].
+//! Appends are pipelined: the next one leaves before the last one is answered, in order, up to `APPENDS_IN_FLIGHT`.
 //! A leader's heartbeats travel on a link of their own, so neither a long append nor a snapshot delays them.
 
 use std::future::Future;

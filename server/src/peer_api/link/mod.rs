@@ -2,8 +2,8 @@
 //!
 //! One connection per [`Class`], so that a snapshot never delays a heartbeat. It begins as an HTTP/1.1 upgrade on the
 //! peer listener ([`hello`]), and then carries [`frame`]s both ways: requests in the order they were submitted,
-//! replies by request ID. [`outbound`] is the calling side, with [`session`] for one connection of it; [`inbound`] the
-//! answering side; [`outbox`] coalesces writes for both. What the bodies mean is not known here.
+//! replies by request ID. [`outbound`] is the calling side, with `session` for one connection of it; [`inbound`] the
+//! answering side; `outbox` coalesces writes for both. What the bodies mean is not known here.
 
 pub mod frame;
 pub mod hello;

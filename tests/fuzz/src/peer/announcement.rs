@@ -61,7 +61,7 @@ fn facts(intent: Intent, answer: Answer) -> Facts {
     }
 }
 
-/// The hash that the members of [`facts`] announce, for whoever writes an input by hand.
+/// The hash that the members of `facts` announce, for whoever writes an input by hand.
 #[must_use]
 pub fn own_hash() -> FormationHash {
     let facts = facts(Intent::Form, Answer::Silent);
