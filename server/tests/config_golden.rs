@@ -24,6 +24,16 @@ fn compare(path: &str, actual: &str) {
     );
 }
 
+/// Runs of spaces made two: how wide a column is depends on where the checkout lies.
+fn squeezed(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let words: Vec<&str> =
+            line.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect();
+        words.join("  ") + "\n"
+    });
+    lines.collect()
+}
+
 #[test]
 fn the_help_is_as_recorded() {
     compare("tests/config_golden/help.txt", &printed(&["--help"], &[]));
@@ -49,10 +59,8 @@ fn the_printed_configuration_is_as_recorded() {
         panic!("it should print")
     };
     let whole = format!("{text}\n{}\n", warnings.join("\n"));
-    compare(
-        "tests/config_golden/print-config.txt",
-        &whole.replace(env!("CARGO_MANIFEST_DIR"), "DIR"),
-    );
+    let whole = whole.replace(env!("CARGO_MANIFEST_DIR"), "DIR");
+    compare("tests/config_golden/print-config.txt", &squeezed(&whole));
 }
 
 #[test]
