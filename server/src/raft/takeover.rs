@@ -30,6 +30,8 @@ const STAGGER: Duration = Duration::from_millis(12);
 const LOOKS: u32 = 10;
 /// Between two looks; a process that frees much memory takes a while to end.
 const LOOK_PAUSE: Duration = Duration::from_millis(15);
+/// An election that everybody agreed to takes a round trip and an fsync; after this it is taken for a split vote.
+const ELECTION_PATIENCE: Duration = Duration::from_millis(60);
 /// Attempts before the election timeout is left to do its work.
 const ATTEMPTS: u32 = 8;
 
@@ -147,25 +149,44 @@ impl Takeover {
 
     async fn campaign(&self, leader: u64) {
         let Some((raft, leadership)) = self.raft.get() else { return };
-        let term = leadership.view().term;
+        let mut term = leadership.view().term;
         for attempt in 0..ATTEMPTS {
             let voters = other_voters(raft, self.own.0, leader);
             let Some((rank, others)) = voters else { return };
             tokio::time::sleep(STAGGER * (rank + attempt * (attempt + rank))).await;
-            let view = leadership.view();
-            if view.term != term || view.leader.is_some_and(|now| now != leader) {
+            // Another one stands: let it win before standing against it.
+            if leadership.view().term != term && Self::is_replaced_soon(leadership, leader).await {
                 return;
             }
-            if self.quorum_agrees(raft, leader, term, &others).await {
-                tracing::info!(
-                    term = term + 1,
-                    "standing for election: a quorum of voters lost the leader"
-                );
-                // An error means that raft has stopped, and with it this member.
-                let _ = raft.trigger().elect(false).await;
+            term = leadership.view().term;
+            if leadership.view().leader.is_some_and(|now| now != leader)
+                || !self.look_for_evidence(leader).await
+            {
+                return;
+            }
+            if !self.quorum_agrees(raft, leader, term, &others).await
+                || leadership.view().term != term
+            {
+                continue;
+            }
+            tracing::info!(
+                term = term + 1,
+                "standing for election: a quorum of voters lost the leader"
+            );
+            // An error means that raft has stopped, and with it this member.
+            if raft.trigger().elect(false).await.is_err()
+                || Self::is_replaced_soon(leadership, leader).await
+            {
                 return;
             }
         }
+    }
+
+    /// Whether the election under way brings another leader; if not, two stood at once and split the vote.
+    async fn is_replaced_soon(leadership: &Leadership, leader: u64) -> bool {
+        let mut views = leadership.watch();
+        let replaced = views.wait_for(|view| view.leader.is_some_and(|now| now != leader));
+        tokio::time::timeout(ELECTION_PATIENCE, replaced).await.is_ok()
     }
 
     /// Whether this member and enough of `others` make a quorum of all voters, the lost leader counted.
