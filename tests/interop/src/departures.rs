@@ -19,7 +19,7 @@ pub struct Departure {
 }
 
 /// All of them.
-pub const DEPARTURES: [Departure; 13] = [
+pub const DEPARTURES: [Departure; 15] = [
     Departure {
         name: "history_hides_hidden_keys",
         etcd: "a recursive watch from history returns events of hidden keys below",
@@ -73,6 +73,18 @@ pub const DEPARTURES: [Departure; 13] = [
         etcd: "refuses changes of membership with 500 and the message `Internal Server Error`",
         quorate: "the status is the same, the message gives the reason",
         reason: "the person who is growing a cluster needs the reason, and reads the answer, not a member's log",
+    },
+    Departure {
+        name: "an_addition_repeated_is_a_conflict",
+        etcd: "adding a peer URL again before that member has started is refused with 500, since the cluster is not healthy",
+        quorate: "it is refused with 409 and `membership: peerURL exists`, as for any member",
+        reason: "whoever repeats an addition whose answer was lost learns that it was made",
+    },
+    Departure {
+        name: "a_removed_member_does_not_start_again",
+        etcd: "a removed member that is started again asks its peers, and ends with exit code 0",
+        quorate: "it refuses to start, with exit code 1",
+        reason: "its end was no failure, but a start that cannot succeed is one, and must be noticed",
     },
     Departure {
         name: "bytes_survive_a_snapshot",

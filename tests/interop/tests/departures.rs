@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_harness::{
-    Builder, Cluster, Exit, Line, Program, Request, Stream, skip_without_etcd, wait_until,
+    Answer, Builder, Cluster, Exit, Line, Program, Request, Stream, skip_without_etcd, wait_until,
 };
 use quorate_interop_tests::departures::{DEPARTURES, Departure};
 use quorate_interop_tests::subject_program;
@@ -185,13 +185,64 @@ fn a_refused_membership_change_says_why() {
                 .is_ok_and(|it| matches!(it.status, 204 | 410))
         });
         let body = format!("{{\"peerURLs\":[\"{own}\"]}}");
-        let answer = cluster
-            .http()
-            .send(&Request::new("PUT", &path).body("application/json", body))
-            .expect("an answer");
+        let answer = send_json(cluster, "PUT", &path, &body);
         assert_eq!(answer.status, 500, "{answer}");
         let message = answer.json()["message"].as_str().expect("a message").to_owned();
         (message != "Internal Server Error", message)
+    });
+}
+
+fn send_json(cluster: &Cluster, method: &str, path: &str, body: &str) -> Answer {
+    let request = Request::new(method, path).body("application/json", body);
+    cluster.http().send(&request).expect("an answer")
+}
+
+/// Adds a member that is prepared and not started; returns its ID.
+fn add_joiner(cluster: &Cluster) -> String {
+    let url = cluster.prepare_joiner(&[]).peer_url();
+    let body = format!("{{\"peerURLs\":[\"{url}\"]}}");
+    let mut added = None;
+    // etcd refuses until its members have been connected for a while.
+    wait_until("a member is added", Duration::from_secs(30), || {
+        let answer = send_json(cluster, "POST", "/v2/members", &body);
+        added = (answer.status == 201).then(|| answer.json());
+        added.is_some()
+    });
+    added.and_then(|it| it["id"].as_str().map(str::to_owned)).expect("an id")
+}
+
+#[test]
+fn an_addition_repeated_is_a_conflict() {
+    observe_cluster("an_addition_repeated_is_a_conflict", 3, |cluster| {
+        add_joiner(cluster);
+        let url = cluster.member(3).peer_url();
+        let body = format!("{{\"peerURLs\":[\"{url}\"]}}");
+        let again = send_json(cluster, "POST", "/v2/members", &body);
+        assert!(matches!(again.status, 409 | 500), "{again}");
+        let told = again.json()["message"] == "membership: peerURL exists";
+        assert_eq!(told, again.status == 409, "{again}");
+        (told, again.to_string())
+    });
+}
+
+#[test]
+fn a_removed_member_does_not_start_again() {
+    observe_cluster("a_removed_member_does_not_start_again", 3, |cluster| {
+        let id = add_joiner(cluster);
+        let member = cluster.member(3);
+        member.start();
+        cluster.wait_ready();
+        let remove = Request::delete(format!("/v2/members/{id}"));
+        wait_until("the member is removed", Duration::from_secs(30), || {
+            cluster.http().send(&remove).is_ok_and(|it| matches!(it.status, 204 | 410))
+        });
+        let within = Duration::from_secs(30);
+        assert_eq!(member.wait_exit(within), Exit::Code(0), "{}", member.log_tail());
+        member.start();
+        let exit = member.wait_exit(within);
+        assert!(matches!(exit, Exit::Code(0 | 1)), "{exit:?}");
+        assert!(member.log_text().contains("removed"), "{}", member.log_tail());
+        (exit == Exit::Code(1), format!("{exit:?}"))
     });
 }
 
