@@ -9,7 +9,7 @@ use openraft::raft::{
 use prost::Message as _;
 
 use super::convert::{entry_from_record, entry_to_record, vote_from_record, vote_to_record};
-use super::types::{TypeConfig, VoteOf};
+use super::types::{EntryOf, LogId, TypeConfig, VoteOf};
 use super::{entry_id, log_id};
 use crate::peer_api::messages as wire;
 use crate::storage::record;
@@ -51,9 +51,9 @@ pub fn decode_append(body: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, Wi
     let message = wire::Append::decode(body)?;
     Ok(AppendEntriesRequest {
         vote: vote(message.vote)?,
-        prev_log_id: message.previous.map(log_id),
-        entries: message.entries.into_iter().map(entry_from_record).collect::<Result<_, _>>()?,
-        leader_commit: message.commit.map(log_id),
+        prev_log_id: place(message.previous)?,
+        entries: message.entries.into_iter().map(entry).collect::<Result<_, _>>()?,
+        leader_commit: place(message.commit)?,
     })
 }
 
@@ -85,7 +85,7 @@ pub fn decode_append_reply(body: Bytes) -> Result<AppendEntriesResponse<TypeConf
     let reply = wire::AppendReply::decode(body)?;
     Ok(match reply.outcome {
         0 => AppendEntriesResponse::Success,
-        1 => AppendEntriesResponse::PartialSuccess(reply.matched.map(log_id)),
+        1 => AppendEntriesResponse::PartialSuccess(place(reply.matched)?),
         2 => AppendEntriesResponse::Conflict,
         3 => AppendEntriesResponse::HigherVote(vote(reply.vote)?),
         _ => return Err(WireError::Invalid("outcome")),
@@ -110,7 +110,7 @@ pub fn encode_vote(request: &VoteRequest<TypeConfig>, leader_lost: bool) -> Vec<
 /// When the bytes are no vote request.
 pub fn decode_vote(body: Bytes) -> Result<(VoteRequest<TypeConfig>, bool), WireError> {
     let message = wire::Vote::decode(body)?;
-    let mut request = VoteRequest::new(vote(message.vote)?, message.last.map(log_id));
+    let mut request = VoteRequest::new(vote(message.vote)?, place(message.last)?);
     request.leadership_transfer = message.transfer;
     Ok((request, message.leader_lost))
 }
@@ -132,7 +132,7 @@ pub fn encode_vote_reply(response: &VoteResponse<TypeConfig>) -> Vec<u8> {
 /// When the bytes are no such answer.
 pub fn decode_vote_reply(body: Bytes) -> Result<VoteResponse<TypeConfig>, WireError> {
     let reply = wire::VoteReply::decode(body)?;
-    Ok(VoteResponse::new(vote(reply.vote)?, reply.last.map(log_id), reply.granted))
+    Ok(VoteResponse::new(vote(reply.vote)?, place(reply.last)?, reply.granted))
 }
 
 /// A request to take over the leadership, as bytes.
@@ -152,7 +152,7 @@ pub fn encode_transfer(request: &TransferLeaderRequest<TypeConfig>) -> Vec<u8> {
 /// When the bytes are no such request.
 pub fn decode_transfer(body: Bytes) -> Result<TransferLeaderRequest<TypeConfig>, WireError> {
     let message = wire::Transfer::decode(body)?;
-    Ok(TransferLeaderRequest::new(vote(message.from)?, message.to, message.last.map(log_id)))
+    Ok(TransferLeaderRequest::new(vote(message.from)?, message.to, place(message.last)?))
 }
 
 /// The answer to a request to take over, as bytes.
@@ -188,7 +188,7 @@ pub fn decode_transfer_reply(
         }
         2 => {
             let expected = request.last_log_id().copied();
-            Err(TransferLeaderError::LogNotFlushed { expected, actual: reply.last.map(log_id) })
+            Err(TransferLeaderError::LogNotFlushed { expected, actual: place(reply.last)? })
         }
         _ => return Err(WireError::Invalid("outcome")),
     })
@@ -197,13 +197,55 @@ pub fn decode_transfer_reply(
 /// A vote from the wire.
 ///
 /// # Errors
-/// When the message came without one.
+/// When the message came without one, or its term is impossible.
 pub fn vote(vote: Option<record::Vote>) -> Result<VoteOf, WireError> {
-    vote.map(vote_from_record).ok_or(WireError::Missing("vote"))
+    let vote = vote.ok_or(WireError::Missing("vote"))?;
+    // The library counts on from whatever term it is told.
+    if vote.term > record::COUNT_MAX {
+        return Err(WireError::Invalid("term"));
+    }
+    Ok(vote_from_record(vote))
 }
 
 /// A vote for the wire.
 #[must_use]
 pub fn vote_record(vote: &VoteOf) -> record::Vote {
     vote_to_record(vote)
+}
+
+/// A place in the log, from the wire; the library counts on from it.
+fn place(id: Option<record::EntryId>) -> Result<Option<LogId>, WireError> {
+    match id {
+        Some(id) if !id.is_possible() => Err(WireError::Invalid("place in the log")),
+        id => Ok(id.map(log_id)),
+    }
+}
+
+fn entry(entry: record::Entry) -> Result<EntryOf, WireError> {
+    place(Some(entry.id()))?;
+    Ok(entry_from_record(entry)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(term: u64, index: u64) -> Result<(), WireError> {
+        let vote = record::Vote { term, candidate: 1, committed: true };
+        let blank = record::Payload::Blank(record::Blank {});
+        let entries = vec![record::Entry::new(record::EntryId::new(1, index), blank)];
+        let message = wire::Append { vote: Some(vote), entries, previous: None, commit: None };
+        decode_append(message.encode_to_vec().into()).map(drop)
+    }
+
+    #[test]
+    fn numbers_that_counting_never_reaches_are_refused() {
+        assert!(append(record::COUNT_MAX, record::COUNT_MAX).is_ok());
+        assert!(matches!(append(record::COUNT_MAX + 1, 1), Err(WireError::Invalid("term"))));
+        assert!(matches!(append(1, u64::MAX), Err(WireError::Invalid("place in the log"))));
+        let last = Some(record::EntryId::new(u64::MAX, 1));
+        let message = wire::Vote { vote: Some(record::Vote::default()), last, ..Default::default() };
+        let refused = decode_vote(message.encode_to_vec().into());
+        assert!(matches!(refused, Err(WireError::Invalid("place in the log"))));
+    }
 }

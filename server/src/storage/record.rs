@@ -9,6 +9,10 @@ use std::fmt;
 use bytes::Bytes;
 use prost::Message;
 
+/// The highest term, index and segment number. Counting never gets there, so a higher one is damage or a lie; refusing it
+/// where it comes in lets everything behind that place add to it without a thought of overflow.
+pub const COUNT_MAX: u64 = u64::MAX / 2;
+
 /// The identity of a log entry. Ordered by term, then index.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Message)]
 pub struct EntryId {
@@ -25,6 +29,12 @@ impl EntryId {
     #[must_use]
     pub const fn new(term: u64, index: u64) -> Self {
         Self { term, index }
+    }
+
+    /// Whether a log can have got there by counting.
+    #[must_use]
+    pub const fn is_possible(self) -> bool {
+        self.term <= COUNT_MAX && self.index <= COUNT_MAX
     }
 }
 

@@ -16,7 +16,7 @@ use super::replay::Replay;
 use super::scan::{Scanner, Survey};
 use super::segment::{self, RECORDS_START, Segment};
 use crate::storage::disk::{Disk, PARTIAL_SUFFIX, write_fully};
-use crate::storage::record::Checkpoint;
+use crate::storage::record::{COUNT_MAX, Checkpoint};
 
 /// What a log holds, as read back from disk.
 #[derive(Debug)]
@@ -152,6 +152,9 @@ fn must_be_empty(segment: &Segment) -> Result<(), OpenError> {
 }
 
 fn in_sequence(segment: &Segment, previous: Option<u64>) -> Result<(), OpenError> {
+    if segment.sequence() > COUNT_MAX {
+        return Err(damaged(segment, 0, "the number of the segment file is impossible"));
+    }
     match previous.map(|previous| previous + 1) {
         Some(expected) if expected != segment.sequence() => {
             let found = format!("the segment file number {expected:x} before this one is missing");

@@ -6,7 +6,7 @@
 use prost::Message;
 
 use super::index::Index;
-use crate::storage::record::{Checkpoint, Entry, EntryId, Kind, Pointer, Vote};
+use crate::storage::record::{COUNT_MAX, Checkpoint, Entry, EntryId, Kind, Pointer, Vote};
 
 /// Folds records, in stream order, into the state they leave behind.
 #[derive(Debug)]
@@ -76,15 +76,16 @@ impl Replay {
             Kind::Checkpoint => self.checkpoint(decode(payload)?)?,
             Kind::Entry => {
                 let entry: Entry = decode(payload)?;
+                possible(Some(entry.id()))?;
                 if entry.payload.is_none() {
                     return Err("an entry without a payload this version understands".into());
                 }
                 self.entry(entry.id(), sequence, offset)?;
             }
-            Kind::Vote => self.state.vote = Some(decode::<Vote>(payload)?),
-            Kind::Committed => self.state.committed = decode::<Pointer>(payload)?.entry,
-            Kind::TruncateAfter => self.truncate(decode::<Pointer>(payload)?.entry),
-            Kind::PurgedUpTo => self.purge(decode::<Pointer>(payload)?.entry)?,
+            Kind::Vote => self.state.vote = possible_vote(Some(decode(payload)?))?,
+            Kind::Committed => self.state.committed = pointer(payload)?,
+            Kind::TruncateAfter => self.truncate(pointer(payload)?),
+            Kind::PurgedUpTo => self.purge(pointer(payload)?)?,
             Kind::Mark => {}
             Kind::Seal => self.sealed = true,
         }
@@ -114,6 +115,10 @@ impl Replay {
     }
 
     fn checkpoint(&mut self, found: Checkpoint) -> Result<(), String> {
+        possible_vote(found.vote)?;
+        for id in [found.purged, found.committed, found.last] {
+            possible(id)?;
+        }
         if self.pristine {
             self.pristine = false;
             self.base = found.last;
@@ -149,6 +154,26 @@ impl Replay {
         self.state.last = Some(last);
         self.index.purge(purged.index, last.index);
         Ok(())
+    }
+}
+
+fn pointer(payload: &[u8]) -> Result<Option<EntryId>, String> {
+    possible(decode::<Pointer>(payload)?.entry)
+}
+
+fn possible(id: Option<EntryId>) -> Result<Option<EntryId>, String> {
+    match id {
+        Some(id) if !id.is_possible() => Err(format!("a record of the impossible entry at {id}")),
+        id => Ok(id),
+    }
+}
+
+fn possible_vote(vote: Option<Vote>) -> Result<Option<Vote>, String> {
+    match vote {
+        Some(vote) if vote.term > COUNT_MAX => {
+            Err(format!("a vote in the impossible term {}", vote.term))
+        }
+        vote => Ok(vote),
     }
 }
 

@@ -140,6 +140,10 @@ impl SnapshotReader {
         }
         let meta = SnapshotMeta::decode(self.chunk.as_slice());
         self.meta = meta.map_err(|_| self.damaged("a header that cannot be understood"))?;
+        let ids = [self.meta.last, self.meta.membership_at];
+        if ids.into_iter().flatten().any(|id| !id.is_possible()) {
+            return Err(self.damaged("a header that names an impossible entry"));
+        }
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use prost::Message;
 use quorate_server::storage::log::Log;
 use quorate_server::storage::record::{
-    Blank, Checkpoint, Entry, EntryId, Membership, Node, Payload, Pointer, Vote, VoterSet,
+    Blank, COUNT_MAX, Checkpoint, Entry, EntryId, Membership, Node, Payload, Pointer, Vote,
+    VoterSet,
 };
 
 use super::log_damage::{CLUSTER, open};
@@ -32,6 +33,10 @@ pub fn run(input: &[u8]) {
             break;
         }
         let sequence = if choices.byte() < 250 { number } else { choices.number() };
+        if sequence == COUNT_MAX {
+            // The segment behind it, which the log makes ahead of time, would be refused.
+            continue;
+        }
         let bytes = segment(sequence, &mut choices);
         std::fs::write(dir.path().join(format!("{sequence:016x}.wal")), bytes).expect("room");
     }
@@ -69,9 +74,10 @@ fn read(log: &Log) -> Vec<Entry> {
 /// Adds the entry that follows, if one can.
 fn append(log: &Log) {
     let last = log.state().last;
-    let index = last.map_or(Some(0), |last| last.index.checked_add(1));
-    let Some(index) = index else { return };
-    let id = EntryId::new(last.map_or(1, |last| last.term), index);
+    let id = last.map_or(EntryId::new(1, 0), |last| EntryId::new(last.term, last.index + 1));
+    if !id.is_possible() {
+        return;
+    }
     let entry = Entry::new(id, Payload::Blank(Blank {}));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let appended = runtime.expect("a runtime needs nothing").block_on(async {

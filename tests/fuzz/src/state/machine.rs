@@ -18,7 +18,7 @@ const VALUES: [&[u8]; 5] = [b"", b"1", b"2", b"\xff\n\x00", b"<&>"];
 const START: u64 = 1_767_225_600_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 /// Batches of one input; longer ones find nothing that these do not.
-const BATCHES_MAX: usize = 64;
+const BATCHES_MAX: usize = 32;
 
 /// Tries one input.
 ///
