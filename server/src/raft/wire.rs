@@ -244,7 +244,8 @@ mod tests {
         assert!(matches!(append(record::COUNT_MAX + 1, 1), Err(WireError::Invalid("term"))));
         assert!(matches!(append(1, u64::MAX), Err(WireError::Invalid("place in the log"))));
         let last = Some(record::EntryId::new(u64::MAX, 1));
-        let message = wire::Vote { vote: Some(record::Vote::default()), last, ..Default::default() };
+        let message =
+            wire::Vote { vote: Some(record::Vote::default()), last, ..Default::default() };
         let refused = decode_vote(message.encode_to_vec().into());
         assert!(matches!(refused, Err(WireError::Invalid("place in the log"))));
     }
