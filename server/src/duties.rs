@@ -60,6 +60,7 @@ async fn publish(node: Node) {
         }
         tokio::time::sleep(RETRY_PAUSE / 10).await;
     }
+    node.published();
     tracing::info!(
         cluster_version = CLUSTER_VERSION,
         "enabled capabilities for version {CLUSTER_VERSION}"

@@ -11,7 +11,8 @@ mod moment;
 mod peer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use quorate_core::bootstrap::Known;
@@ -44,6 +45,9 @@ const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
 const KNOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a member looks whether the log has removed it.
 const REMOVAL_CHECK: Duration = Duration::from_millis(200);
+
+/// A restarted member that could tell nobody about itself for so long answers plain reads from what it has.
+const LONELY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a running member has to stop.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -121,6 +125,9 @@ struct Inner {
     metrics: Arc<Metrics>,
     logging: LogHandle,
     started_at: Stamp,
+    made_at: Instant,
+    /// Whether this start of the member is known to the cluster.
+    has_published: AtomicBool,
     stop: watch::Sender<Option<StopReason>>,
     /// The link observer's word that a peer refused this member for good.
     refusals: Arc<Refusals>,
@@ -173,9 +180,21 @@ impl Node {
         self.0.log.close();
     }
 
-    /// Whether the member may answer requests for keys: it has told the cluster about itself, or it restarted from its log.
+    /// Whether the member may answer requests for keys: it has told the cluster about itself, as etcd does before it serves; or
+    /// it restarted from its log and found nobody to tell for a while, so that plain reads go on without a quorum.
     #[must_use]
     pub fn may_serve(&self) -> bool {
+        let has_published = self.0.has_published.load(Ordering::Acquire);
+        self.belongs() && (has_published || self.0.made_at.elapsed() >= LONELY_AFTER)
+    }
+
+    /// This member has told the cluster about itself.
+    pub(crate) fn published(&self) {
+        self.0.has_published.store(true, Ordering::Release);
+    }
+
+    /// Whether the log knows this member as one that has started, in a cluster that has begun.
+    fn belongs(&self) -> bool {
         self.0.replica.view(|machine, _| {
             let own = machine.members().member(self.0.own.member);
             own.is_some_and(|own| own.incarnation.is_some())
@@ -208,7 +227,7 @@ impl Node {
     pub(crate) fn align_links(&self, members: &[(MemberId, Vec<String>)]) {
         members.iter().for_each(|(member, urls)| self.0.links.ensure(*member, urls));
         // A learner that has not caught up knows an old membership; it must not close the way to its leader.
-        if self.may_serve() {
+        if self.belongs() {
             self.0.links.retain(|member| members.iter().any(|(known, _)| *known == member));
         }
     }

@@ -3,7 +3,8 @@
 //! It starts the parts and connects them. What they do is theirs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use quorate_core::Stamp;
@@ -73,6 +74,8 @@ impl Node {
             metrics,
             logging,
             started_at,
+            made_at: Instant::now(),
+            has_published: AtomicBool::new(false),
             stop: watch::Sender::new(None),
             refusals,
             duties: Mutex::default(),
