@@ -8,9 +8,9 @@ use quorate_harness::{Cluster, Member, Request, wait_until};
 use crate::{SOON, others, quorate};
 
 /// More than the 2,000 entries that are kept behind a snapshot: one client makes an entry of each write.
-const WRITES: usize = 3_500;
+const WRITES: usize = 2_800;
 /// Makes the snapshot large enough that sending it takes a while.
-const LARGE_VALUES: usize = 150;
+const LARGE_VALUES: usize = 100;
 const LARGE_BYTES: usize = 100_000;
 /// No write may wait longer while a snapshot is sent; an election would take longer.
 const WRITE_MAX: Duration = Duration::from_millis(1500);

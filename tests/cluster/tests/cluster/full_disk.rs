@@ -158,7 +158,7 @@ fn a_cluster_goes_on_with_one_full_member() {
         let value = "x".repeat(VALUE_BYTES);
         let through = others(&cluster, &full).remove(0);
         // Whoever leads: the two with room are a quorum and must get on with it within an election or so.
-        for n in 0..150 {
+        for n in 0..110 {
             let mut answer = None;
             wait_until("a write goes through the members with room", SOON, || {
                 answer = through.keys().put(&format!("/large/{}", n % 20), &value).ok();
