@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, watch};
@@ -24,6 +24,8 @@ pub(super) const WAITING_UNITS_MAX: u32 = (32 << 20) / UNIT_BYTES;
 pub(super) const UNIT_BYTES: u32 = 1 << 10;
 /// How long the writer waits for more to do before it marks what is written as synced.
 const MARK_AFTER: Duration = Duration::from_millis(20);
+/// How long a log that is being closed waits for the segment that queued work needs: a slow disk fills one in this time.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Shared {
@@ -139,6 +141,15 @@ impl Shared {
     pub(super) fn is_closing(&self) -> bool {
         let tail = self.tail.lock();
         tail.closing || tail.fatal.is_some()
+    }
+
+    /// Whether the writer, waiting since `began`, goes on waiting for a segment: while the log is open, and for a while when it
+    /// is being closed, unless the disk has no room for one.
+    pub(super) fn may_wait(&self, began: Instant) -> bool {
+        let has_room = *self.space.borrow() == Space::Ample;
+        let tail = self.tail.lock();
+        let is_open = !tail.closing || (has_room && began.elapsed() < CLOSING_PATIENCE);
+        is_open && tail.fatal.is_none()
     }
 
     /// Why nothing more can be done.

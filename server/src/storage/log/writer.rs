@@ -256,13 +256,14 @@ impl Writer {
             return Ok(spare);
         }
         self.ask();
+        let began = Instant::now();
         loop {
             match self.ready.recv_timeout(ROOM_POLL) {
                 Ok(segment) => {
                     self.asked = false;
                     return Ok(segment);
                 }
-                Err(RecvTimeoutError::Timeout) if !self.shared.is_closing() => self.exhausted(),
+                Err(RecvTimeoutError::Timeout) if self.shared.may_wait(began) => self.exhausted(),
                 Err(_) => return Err(Stop::Closed),
             }
         }
