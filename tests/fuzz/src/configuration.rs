@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use quorate_server::config::{self, ConfigError, Process, Request};
 use tempfile::TempDir;
@@ -23,8 +22,11 @@ const ARGUMENTS_MAX: usize = 40;
 /// # Panics
 /// When a promise is broken.
 pub fn file(input: &[u8]) {
-    static DIR: LazyLock<TempDir> = LazyLock::new(scratch::dir);
-    let path: PathBuf = DIR.path().join("quorate.yaml");
+    // One for each thread: tests of one process try inputs at the same time.
+    thread_local! {
+        static DIR: TempDir = scratch::dir();
+    }
+    let path: PathBuf = DIR.with(|dir| dir.path().join("quorate.yaml"));
     std::fs::write(&path, input).expect("room for a file");
     let flag = OsString::from(format!("--config-file={}", path.display()));
     match load(std::slice::from_ref(&flag), &[]) {
