@@ -26,6 +26,8 @@ use crate::wait::{eventually, wait_until};
 const TAIL_BYTES: u64 = 6 * 1024;
 /// A member that takes longer to tell its health counts as not ready; it is asked again.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Each thread stops when the kernel next looks at it.
+const PAUSE_WITHIN: Duration = Duration::from_secs(5);
 /// SIGKILL cannot be refused; only a stuck disk delays it.
 const KILL_WITHIN: Duration = Duration::from_secs(30);
 
@@ -202,9 +204,13 @@ impl Member {
         self.last_exit().unwrap_or_else(|| panic!("{} has no exit code", self.name))
     }
 
-    /// Stops the process where it stands (SIGSTOP); its connections stay open.
+    /// Stops the process where it stands (SIGSTOP); its connections stay open. Returns once all its threads stand still.
+    #[track_caller]
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        if let Some(pid) = self.pid() {
+            wait_until(&format!("{} stands still", self.name), PAUSE_WITHIN, || stands_still(pid));
+        }
     }
 
     /// Lets a paused process go on (SIGCONT).
@@ -329,4 +335,14 @@ fn exit_of(status: ExitStatus) -> Exit {
         (Some(code), _) => Exit::Code(code),
         (None, signal) => Exit::Signal(signal.unwrap_or_default()),
     }
+}
+
+/// Whether each thread of a process is stopped (state `T` in `/proc/PID/task/TID/stat`).
+fn stands_still(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold anything.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
