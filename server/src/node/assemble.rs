@@ -26,7 +26,7 @@ use crate::raft::network::Network;
 use crate::raft::proposals::Proposals;
 use crate::raft::reads::Reads;
 use crate::raft::settings::settings;
-use crate::raft::takeover::Takeover;
+use crate::raft::takeover::{self, Takeover};
 use crate::raft::waiters::Waiters;
 use crate::raft::{LogStore, Raft};
 use crate::replica::Replica;
@@ -154,6 +154,8 @@ async fn replicate(
         Arc::clone(&ground.elections),
     );
     ground.takeover.attach(raft.clone(), leadership.clone());
+    let (alone, member) = (raft.clone(), own.member);
+    tokio::spawn(async move { takeover::stand_if_alone(&alone, member).await });
     Ok((raft, leadership))
 }
 

@@ -42,6 +42,9 @@ pub fn settings(
         replication_lag_threshold: u64::MAX,
         // A member that was cut off must not depose a healthy leader when it comes back.
         enable_pre_vote: Some(true),
+        // Entries may reach followers before this member's own disk. After a crash it may not have them any more, and would
+        // write others under the same terms and indexes if it went on leading in its old term; so it stands in a new one.
+        enable_leader_restore: Some(false),
         // A leader that lost its quorum in one direction only would otherwise keep others from electing.
         quorum_loss_probe_interval: Some(2 * election_max_ms + 1),
         ..Config::default()

@@ -17,7 +17,7 @@ use quorate_core::MemberId;
 
 use super::elections::Elections;
 use super::leadership::Leadership;
-use super::types::LogId;
+use super::types::{LogId, TypeConfig};
 use super::{Raft, entry_id, log_id};
 use crate::peer_api::links::{Links, Reachability};
 use crate::peer_api::messages::{Kind, LeaderLost, LeaderLostReply};
@@ -32,6 +32,8 @@ const LOOKS: u32 = 10;
 const LOOK_PAUSE: Duration = Duration::from_millis(15);
 /// An election that everybody agreed to takes a round trip and an fsync; after this it is taken for a split vote.
 const ELECTION_PATIENCE: Duration = Duration::from_millis(60);
+/// How long the library may take to tell what it found in the log.
+const MEMBERSHIP_PATIENCE: Duration = Duration::from_secs(1);
 /// Attempts before the election timeout is left to do its work.
 const ATTEMPTS: u32 = 8;
 
@@ -202,6 +204,22 @@ impl Takeover {
         let agreed =
             replies.into_iter().flatten().filter_map(|reply| LeaderLostReply::decode(reply).ok());
         1 + agreed.filter(|reply| reply.agreed).count() >= quorum
+    }
+}
+
+/// After a restart, lets a member that is the only voter stand at once: it asks nobody, so nobody has to be waited for.
+pub async fn stand_if_alone(raft: &Raft, own: MemberId) {
+    let known = |metrics: &openraft::RaftMetrics<TypeConfig>| {
+        metrics.membership_config.voter_ids().next().is_some() || metrics.current_term > 0
+    };
+    // Without a membership there is nothing to lead; forming and joining have their own ways.
+    let Ok(metrics) = raft.wait(Some(MEMBERSHIP_PATIENCE)).metrics(known, "a membership").await
+    else {
+        return;
+    };
+    let is_alone = metrics.membership_config.voter_ids().eq([own.0]);
+    if is_alone && metrics.current_leader.is_none() && raft.trigger().elect(false).await.is_ok() {
+        tracing::info!("standing for election at once: there is no other voter");
     }
 }
 

@@ -80,3 +80,28 @@ fn nothing_is_lost_when_all_members_are_killed_at_once() {
     eprintln!("all killed 4 times: {}", account.summary());
     account.assert_kept(&store);
 }
+
+fn term(cluster: &Cluster) -> u64 {
+    let answer = cluster.wait_leader(SOON).keys().get("/").expect("the leader answers");
+    let term = answer.answer.header("X-Raft-Term").expect("the answer names the term");
+    term.parse().expect("the term is a number")
+}
+
+/// A follower may hold entries that the leader's own disk had not taken before it was killed. If the leader went on in its
+/// term, it would write others in their place, and the two would differ for ever.
+#[test]
+fn a_killed_leader_never_leads_on_in_its_old_term() {
+    let _turn = turn::shared();
+    for members in [1, 3] {
+        let cluster = quorate(members).start();
+        let before = term(&cluster);
+        std::thread::scope(|scope| {
+            for member in cluster.members() {
+                scope.spawn(move || member.kill9());
+            }
+        });
+        cluster.start();
+        let after = term(&cluster);
+        assert!(after > before, "{members} members lead in term {before} again");
+    }
+}
