@@ -16,9 +16,9 @@ use quorate_transport::http_client::{self, Connector, PlainConnector};
 use crate::answer::{Body, ClientError, Event, Node, Watched};
 
 /// How long one endpoint may take to answer. Short, since there is another one to ask and somebody waits.
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The largest answer that is read: a listing of a hundred thousand small keys.
-pub const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Where etcd's v2 API keeps its keys.
 const KEYS: &str = "/v2/keys";
 /// The code for a watch whose beginning is no longer in the history.
@@ -33,7 +33,7 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// Opens connections; with TLS, if the endpoints ask for it.
     pub connector: Arc<dyn Connector>,
-    /// How long one endpoint may take, see [`ATTEMPT_TIMEOUT`].
+    /// How long one endpoint may take.
     pub attempt_timeout: Duration,
 }
 

@@ -152,7 +152,6 @@ mod tests {
             assert!(matches!(Route::of(&short), Route::Registry(_)));
         }
         assert_eq!(Route::of("/nonsense"), Route::Nothing);
-        assert_eq!(Route::of("//"), Route::Nothing);
         assert!(matches!(Route::of("/"), Route::Fixed { .. }));
         assert_eq!(
             Route::of("/v1/tokens/-/members"),
