@@ -53,8 +53,6 @@ pub struct Config {
     pub cors: Allowed,
     /// Host names that requests may be addressed to (`--host-whitelist`).
     pub host_whitelist: Allowed,
-    /// How much `/metrics` tells (`--metrics`).
-    pub metrics: MetricsDetail,
     /// What is logged, how and where (`--log-level`, `--logger`, `--log-outputs`, `--debug`).
     pub logging: LogSettings,
 }
@@ -107,13 +105,4 @@ impl Allowed {
             Self::Only(names) => names.iter().any(|allowed| allowed == name),
         }
     }
-}
-
-/// What `--metrics` says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MetricsDetail {
-    /// Counters and gauges, and histograms of the server's own work.
-    Basic,
-    /// Request histograms as well.
-    Extensive,
 }
