@@ -278,11 +278,8 @@ impl<S: Store> Pending<S> {
     /// One event; `None` ends the stream.
     async fn event(&self, is_signal: bool) -> Option<Bytes> {
         let token = self.service.open(Some(&self.id), &self.secret, Capability::Read).await;
-        let token = match token {
-            Ok(token) => token,
-            // The client comes back, and is told what is wrong when it does.
-            Err(_) => return None,
-        };
+        // The client comes back, and is told what is wrong when it does.
+        let Ok(token) = token else { return None };
         if is_signal {
             return Some(Bytes::from(format!(
                 "id: {}\nevent: changed\ndata: {}\n\n",

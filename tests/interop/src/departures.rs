@@ -126,6 +126,7 @@ impl Departure {
         let (expected, text) = match program {
             Program::Etcd => (false, self.etcd),
             Program::Quorate => (true, self.quorate),
+            Program::Discovery => unreachable!("the discovery service is compared with nothing"),
         };
         assert_eq!(
             departed, expected,
