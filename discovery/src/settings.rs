@@ -150,7 +150,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "max-requests-per-second",
         value: "N",
-        default: "50",
+        default: "200",
         help: "Requests per second from one address (an IPv6 /64 is one), ten seconds' worth at once. 0 is no limit.",
     },
     Flag {

@@ -110,14 +110,38 @@ impl<S: Store> Edge<S> {
         self.limits.poll(asked.address, Instant::now())
     }
 
+    pub(crate) fn may_write(&self, token: &TokenId) -> Result<(), Refusal> {
+        self.limits.write(token, Instant::now())
+    }
+
     pub(crate) fn may_create(&self, asked: &Asked) -> Result<(), Refusal> {
         self.limits.take(What::Token, asked.address, Instant::now())
     }
 
     async fn dispatch(&self, route: &Route<'_>, asked: &Asked) -> Result<Answer, Refusal> {
-        if route.is_limited() {
-            self.limits.take(What::Request, asked.address, Instant::now())?;
+        let now = Instant::now();
+        if route.needs_secret() {
+            self.limits.check_failures(asked.address, now)?;
         }
+        let registers = matches!(route, Route::Registry(_)) && asked.method == Method::PUT;
+        if route.is_limited() && !registers {
+            self.limits.take(What::Request, asked.address, now)?;
+        }
+        let outcome = self.carry_out(route, asked).await;
+        if matches!(outcome, Err(Refusal::Unknown)) {
+            // It is refused in any case; what counts is that the next ones are, sooner.
+            let _ = self.limits.take(What::Failure, asked.address, now);
+        }
+        match outcome {
+            Err(refusal) if route.is_page(asked.wants_html) => {
+                self.service.metrics().refused(&refusal);
+                Ok(page::refused(&refusal))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn carry_out(&self, route: &Route<'_>, asked: &Asked) -> Result<Answer, Refusal> {
         match route {
             Route::Live => Ok(answer::text(StatusCode::OK, "ok\n")),
             Route::Ready => match self.service.ready().await {
@@ -132,7 +156,7 @@ impl<S: Store> Edge<S> {
             )),
             Route::Fixed { kind, text } => Ok(answer::fixed(kind, text)),
             Route::New => v2::new_token(self, asked).await,
-            Route::Registry(path) if asked.wants_html && path.is_token() => {
+            Route::Registry(path) if route.is_page(asked.wants_html) => {
                 page::of_join(self, asked, path).await
             }
             Route::Registry(path) => v2::answer(self, asked, path).await,
