@@ -4,11 +4,13 @@
 mod acks;
 mod bad_input;
 mod catch_up;
+mod chaos;
 mod files;
 mod formation;
 mod full_disk;
 mod membership;
 mod no_quorum;
+mod partition;
 mod pause;
 mod rolling;
 mod takeover;
