@@ -5,6 +5,7 @@ mod acks;
 mod bad_input;
 mod catch_up;
 mod chaos;
+mod clocks;
 mod files;
 mod formation;
 mod full_disk;
