@@ -164,6 +164,25 @@ impl Machine {
         self.stats.gets.note(self.store.write_get(key, recursive, now, out))
     }
 
+    /// Like [`Machine::write_get`], but gives up once `out` holds more than `bytes_max`, and is then not counted as a read. Says
+    /// whether it got to the end; if not, `out` holds a part.
+    ///
+    /// # Errors
+    /// As for [`Machine::write_get`].
+    pub fn write_get_within(
+        &self,
+        key: &Key,
+        recursive: bool,
+        now: Stamp,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        match self.store.write_get_within(key, recursive, now, bytes_max, out) {
+            Ok(false) => Ok(false),
+            done => self.stats.gets.note(done),
+        }
+    }
+
     /// The first event since `watch.since` that the watcher is told, if it has happened already; `None` if it must
     /// wait.
     ///

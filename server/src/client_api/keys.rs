@@ -25,7 +25,7 @@ use crate::watch::WatchError;
 /// What the path takes, in etcd's order.
 const METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
 
-/// The room a read's body is given at first: most nodes fit.
+/// The room an error's body is given at first.
 const NODE_BYTES: usize = 256;
 
 /// Answers a request for `path`, the decoded path after `/v2/keys`.
@@ -148,17 +148,8 @@ async fn read<M: Member>(
     if quorum {
         shared.member.read_barrier().await?;
     }
-    let mut body = Vec::with_capacity(NODE_BYTES);
-    let (shown, index) = if recursive {
-        // A whole tree is rendered from a frozen view, so that it holds up nobody.
-        let (machine, now) = shared.member.view(|machine, now| (machine.clone(), now));
-        (machine.write_get(key, true, now, &mut body), machine.index())
-    } else {
-        shared
-            .member
-            .view(|machine, now| (machine.write_get(key, false, now, &mut body), machine.index()))
-    };
-    shown.map(|()| success(shared, StatusCode::OK, ApiBody::full(body), index))
+    let (body, index) = shared.reads.render(&shared.member, key, recursive).await?;
+    Ok(success(shared, StatusCode::OK, ApiBody::full(body), index))
 }
 
 fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool) -> Reply {

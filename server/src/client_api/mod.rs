@@ -21,6 +21,7 @@ mod keys;
 mod members;
 pub mod params;
 mod peer_url;
+mod reads;
 mod reply;
 mod request_body;
 mod small;
@@ -43,6 +44,7 @@ pub use reply::Reply;
 pub use small::version_body;
 
 use crate::member::Member;
+use reads::Reads;
 use request_body::BodyReader;
 use url_path::RequestPath;
 
@@ -62,6 +64,7 @@ struct Shared<M> {
     /// The cluster's ID as a header; it never changes.
     cluster_id: HeaderValue,
     bodies: BodyReader,
+    reads: Reads,
 }
 
 /// How a request came.
@@ -86,8 +89,8 @@ impl<M: Member> ClientApi<M> {
         let cluster = member.status().cluster.to_string();
         // Hex digits are always a legal header value.
         let cluster_id = HeaderValue::try_from(cluster).unwrap_or(HeaderValue::from_static("0"));
-        let bodies = BodyReader::default();
-        Self(Arc::new(Shared { member, access, metrics, cluster_id, bodies }))
+        let (bodies, reads) = (BodyReader::default(), Reads::default());
+        Self(Arc::new(Shared { member, access, metrics, cluster_id, bodies, reads }))
     }
 
     /// Answers one request on a client listener.
