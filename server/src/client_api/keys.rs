@@ -56,7 +56,7 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
     if let Some(auth) = caller::enabled(shared) {
         let who = Box::pin(caller::identify(shared, &auth, &parts.headers, origin)).await;
         let refused = match who {
-            Ok(who) if auth.allows(who.caller(), caller::access(&request.operation)) => None,
+            Ok(who) if caller::allows(&auth, &who, &request.operation, path) => None,
             Ok(_) => Some(Unproved::Wrong),
             Err(unproved) => Some(unproved),
         };
