@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use quorate_transport::connections::Connection;
 use quorate_transport::http_server::Handler;
 
-use crate::client_api::{ApiBody, ClientApi, Via};
+use crate::client_api::{ApiBody, ClientApi, Origin, Via};
 use crate::node::Node;
 
 /// How long a request waits for a member that is still joining. Clients with several endpoints go on to the next one.
@@ -53,7 +53,7 @@ impl Handler for ClientService {
     async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _connection: Connection,
+        connection: Connection,
     ) -> Response<ApiBody> {
         if !self.serves.load(Ordering::Relaxed)
             && !Box::pin(self.may_serve(request.uri().path())).await
@@ -63,7 +63,9 @@ impl Handler for ClientService {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         }
-        self.api.answer(request, Via::Plain).await
+        let address = connection.identity().address.map(|address| address.ip());
+        let origin = Origin { via: Via::Plain, address, certificate_name: None };
+        self.api.answer(request, origin).await
     }
 }
 
