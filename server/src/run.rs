@@ -5,6 +5,7 @@
 
 mod formation_file;
 mod listeners;
+mod protection;
 mod service;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::storage::log::{Log, LogOptions};
 use crate::storage::snapshot::SnapshotDir;
 use formation_file::FormationFile;
 use listeners::Listeners;
+use protection::Protection;
 
 /// Why a member ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,9 @@ pub enum RunError {
     /// An address is not one.
     #[error("{0}")]
     Address(String),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] quorate_transport::tls::TlsError),
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] crate::storage::data_dir::DataDirError),
@@ -75,18 +80,20 @@ pub enum RunError {
 /// Why it could not start, or could not go on.
 pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<(), RunError> {
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
+    let protection = Protection::load(&config.tls, &clients)?;
     let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
     let plan = plan(&config, &data_dir, &file)?;
     let forming = Arc::new(Forming::new(&plan));
     let peer_http = Arc::new(PeerHttp::<Node>::new(Arc::clone(&forming)));
     let (peer_listeners, client_listeners) = listeners.split();
-    let peer_servers = peer_listeners.serve(&peer_http);
+    let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
+    let connector = protection.peer_connector();
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let started = tokio::select! {
-        started = bootstrap::run(&plan, &forming, |bound| file.bind(bound)) => started?,
+        started = bootstrap::run(&plan, &forming, &*connector, |bound| file.bind(bound)) => started?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
@@ -102,6 +109,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         snapshots,
         metrics: Arc::clone(&metrics),
         logging,
+        connector,
     };
     let node = Node::start(ingredients).await?;
     peer_http.joined(Arc::new(node.clone()));
@@ -110,7 +118,8 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         Started::Forms { .. } | Started::Restarts => node.form().await?,
         Started::Joins { members, .. } => node.meet(members),
     }
-    let client_servers = client_listeners.serve(&config, &node, &metrics, &clients);
+    let client_servers =
+        client_listeners.serve(&config, &node, &metrics, protection.client_acceptor(), &clients)?;
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
 
     let reason = tokio::select! {

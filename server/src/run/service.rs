@@ -21,13 +21,14 @@ const JOIN_CHECK: Duration = Duration::from_millis(5);
 pub(super) struct ClientService {
     api: ClientApi<Node>,
     node: Node,
+    via: Via,
     /// Set once and for all when the member may serve.
     serves: AtomicBool,
 }
 
 impl ClientService {
-    pub(super) fn new(api: ClientApi<Node>, node: Node) -> Self {
-        Self { api, node, serves: AtomicBool::new(false) }
+    pub(super) fn new(api: ClientApi<Node>, node: Node, via: Via) -> Self {
+        Self { api, node, via, serves: AtomicBool::new(false) }
     }
 
     /// Whether requests for the store may be answered; waits a while for a member that is still joining.
@@ -63,8 +64,12 @@ impl Handler for ClientService {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         }
-        let address = connection.identity().address.map(|address| address.ip());
-        let origin = Origin { via: Via::Plain, address, certificate_name: None };
+        let far = connection.identity();
+        let origin = Origin {
+            via: self.via,
+            address: far.address.map(|address| address.ip()),
+            certificate_name: far.certificate.as_ref().and_then(|it| it.common_name.as_deref()),
+        };
         self.api.answer(request, origin).await
     }
 }
