@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_transport::http_client::{Connector, PlainConnector};
+
 use crate::bootstrap::{self, Forming};
 use crate::config::{self, Config, Process, Request};
 use crate::logging::LogHandle;
@@ -42,9 +44,12 @@ impl Embedded {
         let file = FormationFile::open(data_dir.path())?;
         let plan = plan(&config, &data_dir, &file)?;
         let forming = Arc::new(Forming::new(&plan));
-        let started = bootstrap::run(&plan, &forming, |bound| file.bind(bound)).await?;
+        // There is no peer to call.
+        let connector: Arc<dyn Connector> = Arc::new(PlainConnector);
+        let started =
+            bootstrap::run(&plan, &forming, &*connector, |bound| file.bind(bound)).await?;
         let metrics = Arc::new(Metrics::new()?);
-        let decided = Decided { plan: &plan, started: &started, bound: &file.bound() };
+        let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
         let node =
             start_node(&config, &mut data_dir, &decided, &metrics, LogHandle::idle()).await?;
         node.form().await?;

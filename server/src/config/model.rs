@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cluster::InitialCluster;
+use super::tls::TlsConfig;
 use super::urls::{AdvertiseUrl, ListenUrl};
 use crate::logging::LogSettings;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub cors: Allowed,
     /// Host names that requests may be addressed to (`--host-whitelist`).
     pub host_whitelist: Allowed,
+    /// How connections are protected (`--cert-file`, `--peer-cert-file` and what goes with them).
+    pub tls: TlsConfig,
     /// What is logged, how and where (`--log-level`, `--logger`, `--log-outputs`, `--debug`).
     pub logging: LogSettings,
 }
