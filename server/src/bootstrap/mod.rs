@@ -12,6 +12,7 @@ use quorate_core::bootstrap::{
     Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Start, decide,
 };
 use quorate_core::{ClusterId, MemberId, identity};
+use quorate_transport::http_client::Connector;
 
 use crate::config::{Config, InitialClusterState};
 use crate::peer_api::formation::{Announcement, PROTOCOL, Stage, show_bound};
@@ -175,13 +176,14 @@ fn sorted<U: ToString>(urls: &[U]) -> Vec<String> {
     urls
 }
 
-/// Finds out how to start. `write_bound` puts the binding on the disk before anyone hears of it.
+/// Finds out how to start, asking peers through `connector`. `write_bound` puts the binding on the disk before anyone hears of it.
 ///
 /// # Errors
 /// See [`BootstrapError`].
 pub async fn run(
     plan: &Plan,
     forming: &Arc<Forming>,
+    connector: &dyn Connector,
     write_bound: impl Fn(&BTreeMap<MemberId, Incarnation>) -> std::io::Result<()>,
 ) -> Result<Started, BootstrapError> {
     let begun = Instant::now();
@@ -220,6 +222,6 @@ pub async fn run(
             tokio::time::sleep(if waited < EAGER_FOR { ROUND_PAUSE } else { ROUND_PAUSE_LATER })
                 .await;
         }
-        answers = ask::all(plan).await;
+        answers = ask::all(plan, connector).await;
     }
 }

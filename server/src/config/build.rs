@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::cluster::InitialCluster;
 use super::error::ConfigError;
-use super::model::{Allowed, Config, InitialClusterState, MetricsDetail, Retention};
+use super::model::{Allowed, Config, InitialClusterState, Retention};
 use super::settings::{Origin, Settings};
 use super::urls::{self, AdvertiseUrl, ListenUrl, Scheme};
-use super::{DefaultRoute, advertise, value};
+use super::{DefaultRoute, advertise, tls, value};
 use crate::logging::LogSettings;
 
 /// The longest election timeout etcd takes, in ms: beyond it a cluster would stay without leader for a minute.
@@ -41,6 +41,15 @@ pub(super) fn config(
     let initial_advertise_peer_urls = advertise::peer(settings, &listen_peer_urls, default_route)?;
     let advertise_client_urls = advertise::client(settings, &listen_client_urls, default_route)?;
     let initial_cluster = initial_cluster(settings, &name, &initial_advertise_peer_urls)?;
+    let urls = tls::Urls {
+        peer_listeners: &listen_peer_urls,
+        client_listeners: &listen_client_urls,
+        metrics_listeners: &listen_metrics_urls,
+        peers_advertised: &initial_advertise_peer_urls,
+        clients_advertised: &advertise_client_urls,
+        cluster: &initial_cluster,
+    };
+    let tls = tls::config(settings, &urls)?;
     Ok(Config {
         data_dir: PathBuf::from(settings.text("data-dir")),
         wal_dir: settings.given("wal-dir").map(PathBuf::from),
@@ -64,10 +73,7 @@ pub(super) fn config(
         strict_reconfig_check: boolean(settings, "strict-reconfig-check"),
         cors: allowed(settings.text("cors")),
         host_whitelist: allowed(settings.text("host-whitelist")),
-        metrics: match settings.text("metrics") {
-            "extensive" => MetricsDetail::Extensive,
-            _ => MetricsDetail::Basic,
-        },
+        tls,
         logging: logging(settings),
         name,
     })
@@ -132,9 +138,6 @@ fn listeners(settings: &Settings, flag: &'static str) -> Result<Vec<ListenUrl>, 
     let mut listeners = Vec::new();
     for text in value::items(settings.text(flag)) {
         let url = ListenUrl::parse(text).map_err(|cause| url_error(settings, flag, cause))?;
-        if url.scheme() == Scheme::Https {
-            return Err(ConfigError::TlsUrl { flag, url: url.to_string() });
-        }
         if !listeners.contains(&url) {
             listeners.push(url);
         }

@@ -44,7 +44,8 @@ impl Node {
         let (raft, leadership) = replicate(&ingredients, &ground).await?;
         let services = Services::start(&ingredients, &ground, &raft, &leadership);
         let endpoint = Arc::new(endpoint(&ingredients, &ground, &raft, &services));
-        let Ingredients { config, own, founders, log, snapshots, metrics, logging } = ingredients;
+        let Ingredients { config, own, founders, log, snapshots, metrics, logging, connector: _ } =
+            ingredients;
         let Ground {
             clock: _,
             started_at,
@@ -104,7 +105,8 @@ impl Ground {
         let (own, metrics) = (ingredients.own, &ingredients.metrics);
         let clock = Arc::new(ClusterClock::default());
         let refusals = Arc::new(Refusals::new(Arc::clone(metrics)));
-        let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
+        let connector = Arc::clone(&ingredients.connector);
+        let links = Arc::new(Links::new(own, connector, Arc::clone(&refusals) as _));
         let elections = Arc::new(Elections::new(own.member.0, Arc::clone(metrics)));
         let takeover = Takeover::new(own.member, Arc::clone(&links), Arc::clone(&elections));
         Self {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use quorate_core::MemberId;
 use quorate_transport::endpoint::{Address, Endpoint};
-use quorate_transport::http_client::{Connector, PlainConnector};
+use quorate_transport::http_client::Connector;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
@@ -22,6 +22,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
 /// See the module.
 pub struct Links {
     own: Local,
+    connector: Arc<dyn Connector>,
     observer: Arc<dyn LinkObserver>,
     peers: RwLock<BTreeMap<MemberId, Arc<Peer>>>,
 }
@@ -66,10 +67,10 @@ pub enum Reachability {
 }
 
 impl Links {
-    /// No links yet.
+    /// No links yet; `connector` opens them.
     #[must_use]
-    pub fn new(own: Local, observer: Arc<dyn LinkObserver>) -> Self {
-        Self { own, observer, peers: RwLock::default() }
+    pub fn new(own: Local, connector: Arc<dyn Connector>, observer: Arc<dyn LinkObserver>) -> Self {
+        Self { own, connector, observer, peers: RwLock::default() }
     }
 
     /// Makes sure that there are links to `member` and that they lead to `urls`.
@@ -102,7 +103,6 @@ impl Links {
 
     fn connect(&self, member: MemberId, urls: &[String]) -> Peer {
         let (sender, receiver) = watch::channel(urls.to_vec());
-        let connector: Arc<dyn Connector> = Arc::new(PlainConnector);
         let link = |class| {
             let target = Target { member, urls: receiver.clone() };
             let limits = LinkLimits::of(class);
@@ -111,7 +111,7 @@ impl Links {
                 self.own,
                 class,
                 limits,
-                Arc::clone(&connector),
+                Arc::clone(&self.connector),
                 Arc::clone(&self.observer),
             )
         };

@@ -57,8 +57,6 @@ pub enum Meaning {
 /// A group of features that this release lacks as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
-    /// Certificates, keys and all that goes with them.
-    Tls,
     /// Forming a cluster through a discovery URL.
     Discovery,
     /// Forming a cluster through DNS SRV records.
@@ -73,7 +71,6 @@ impl Family {
     /// What the family is called in a sentence.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Tls => "TLS",
             Self::Discovery => "discovery by URL",
             Self::DnsSrv => "discovery by DNS SRV records",
             Self::Proxy => "the v2 proxy",
@@ -84,10 +81,6 @@ impl Family {
     /// What ignoring the flag would have led to, and what to do.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Tls => {
-                "ignoring it would leave the traffic unencrypted and open to everyone. Remove the flag only if \
-                 plain HTTP is acceptable on this network, and use http:// URLs"
-            }
             Self::Discovery | Self::DnsSrv => {
                 "ignoring it would form a cluster of this member alone. List the members with --initial-cluster"
             }

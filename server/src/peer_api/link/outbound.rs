@@ -341,7 +341,8 @@ impl Driver {
             }
             _ => State::Unreachable,
         };
-        if self.shared.state.load(Ordering::Relaxed) == State::Open as u8 {
+        let was_open = self.shared.state.load(Ordering::Relaxed) == State::Open as u8;
+        if was_open && state == State::Unreachable {
             tracing::warn!(peer = %to, %class, reason = %error, "a peer can't be reached; trying on");
         }
         self.shared.enter(state);
