@@ -1,0 +1,5 @@
+//! TLS as clients and members meet it: who is let in and who isn't, what is spoken, and certificates that change.
+
+mod forming;
+
+use quorate_harness::skip_without_openssl;
