@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::cluster::InitialCluster;
 use super::error::ConfigError;
-use super::model::{Allowed, Config, InitialClusterState, MetricsDetail, Retention};
+use super::model::{Allowed, Config, InitialClusterState, Retention};
 use super::settings::{Origin, Settings};
 use super::urls::{self, AdvertiseUrl, ListenUrl, Scheme};
 use super::{DefaultRoute, advertise, tls, value};
@@ -74,10 +74,6 @@ pub(super) fn config(
         cors: allowed(settings.text("cors")),
         host_whitelist: allowed(settings.text("host-whitelist")),
         tls,
-        metrics: match settings.text("metrics") {
-            "extensive" => MetricsDetail::Extensive,
-            _ => MetricsDetail::Basic,
-        },
         logging: logging(settings),
         name,
     })

@@ -34,7 +34,7 @@ use std::path::Path;
 pub use argv::PROGRAM;
 pub use cluster::{ClusterError, InitialCluster, resolve_by_system};
 pub use error::ConfigError;
-pub use model::{Allowed, Config, InitialClusterState, MetricsDetail, Retention};
+pub use model::{Allowed, Config, InitialClusterState, Retention};
 pub use settings::{Origin, Settings};
 pub use tls::{TlsConfig, TlsConfigError};
 pub use urls::{AdvertiseUrl, BindTarget, ListenUrl, Scheme, UrlError};

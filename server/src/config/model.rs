@@ -56,8 +56,6 @@ pub struct Config {
     pub host_whitelist: Allowed,
     /// How connections are protected (`--cert-file`, `--peer-cert-file` and what goes with them).
     pub tls: TlsConfig,
-    /// How much `/metrics` tells (`--metrics`).
-    pub metrics: MetricsDetail,
     /// What is logged, how and where (`--log-level`, `--logger`, `--log-outputs`, `--debug`).
     pub logging: LogSettings,
 }
@@ -110,13 +108,4 @@ impl Allowed {
             Self::Only(names) => names.iter().any(|allowed| allowed == name),
         }
     }
-}
-
-/// What `--metrics` says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MetricsDetail {
-    /// Counters and gauges, and histograms of the server's own work.
-    Basic,
-    /// Request histograms as well.
-    Extensive,
 }

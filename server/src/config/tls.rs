@@ -112,6 +112,9 @@ pub struct TlsConfig {
     pub client: Option<TlsSettings>,
     /// For other members.
     pub peer: Option<TlsSettings>,
+    /// Whether the common name of a client's certificate is its user's name. As in etcd, only `--client-cert-auth` makes it
+    /// so; authorities alone merely demand a certificate.
+    pub client_names_are_users: bool,
 }
 
 /// Makes the settings of both sides.
@@ -129,7 +132,8 @@ pub(super) fn config(
     let dials = peers.any(|url| url.scheme() == Scheme::Https);
     let peer = Side { settings, is_peer: true, versions, suites };
     let peer = peer.make(urls.peer_listeners, urls.peers_advertised, dials, &data_dir)?;
-    Ok(TlsConfig { client, peer })
+    let names_users = value::boolean(settings.text("client-cert-auth")) == Some(true);
+    Ok(TlsConfig { client, peer, client_names_are_users: names_users })
 }
 
 struct Side<'a> {

@@ -134,6 +134,7 @@ async fn replicate(
         links: Arc::clone(&ground.links),
         takeover: Arc::clone(&ground.takeover),
         patience: (config.election_timeout * 2).max(APPEND_PATIENCE_MIN),
+        clock: Arc::clone(&ground.clock),
         elections: Arc::clone(&ground.elections),
         metrics: Arc::clone(metrics),
     };
@@ -228,6 +229,7 @@ fn endpoint(
         snapshots: Arc::clone(&ingredients.snapshots),
         refusals: Arc::clone(&ground.refusals),
         space: ingredients.log.space(),
+        clock: Arc::clone(&ground.clock),
         elections: Arc::clone(&ground.elections),
         metrics: Arc::clone(&ingredients.metrics),
     };

@@ -34,6 +34,16 @@ struct Peer {
     snapshot: PeerLink,
 }
 
+impl Peer {
+    fn link(&self, class: Class) -> &PeerLink {
+        match class {
+            Class::Heartbeat => &self.heartbeat,
+            Class::Log => &self.log,
+            Class::Snapshot => &self.snapshot,
+        }
+    }
+}
+
 /// Why a message has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SubmitError {
@@ -79,6 +89,13 @@ impl Links {
         });
     }
 
+    /// `member` has just linked to this one for calls of `class`: it can be reached for them, too.
+    pub fn heard_of(&self, member: MemberId, class: Class) {
+        if let Some(peer) = self.peers.read().get(&member) {
+            peer.link(class).heard_of_peer();
+        }
+    }
+
     /// Closes the links to members that are not among `members`.
     pub fn retain(&self, members: impl Fn(MemberId) -> bool) {
         self.peers.write().retain(|member, _| members(*member));
@@ -115,14 +132,7 @@ impl Links {
         timeout: Duration,
     ) -> impl Future<Output = Result<Bytes, SubmitError>> + Send + use<> {
         let peer = self.peers.read().get(&member).map(Arc::clone);
-        let answer = peer.map(|peer| {
-            let link = match kind.class() {
-                Class::Heartbeat => &peer.heartbeat,
-                Class::Log => &peer.log,
-                Class::Snapshot => &peer.snapshot,
-            };
-            link.submit(kind as u8, body)
-        });
+        let answer = peer.map(|peer| peer.link(kind.class()).submit(kind as u8, body));
         async move {
             let answer = match answer {
                 Some(Ok(answer)) => answer,

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use quorate_transport::connections::Connection;
 use quorate_transport::http_server::Handler;
 
-use crate::client_api::{ApiBody, ClientApi, Via};
+use crate::client_api::{ApiBody, ClientApi, Origin, Via};
 use crate::node::Node;
 
 /// How long a request waits for a member that is still joining. Clients with several endpoints go on to the next one.
@@ -22,13 +22,16 @@ pub(super) struct ClientService {
     api: ClientApi<Node>,
     node: Node,
     via: Via,
+    /// Whether the common name of a client's certificate is its user's name.
+    names_users: bool,
     /// Set once and for all when the member may serve.
     serves: AtomicBool,
 }
 
 impl ClientService {
-    pub(super) fn new(api: ClientApi<Node>, node: Node, via: Via) -> Self {
-        Self { api, node, via, serves: AtomicBool::new(false) }
+    /// `names_users` takes the common name of a client's certificate for its user's.
+    pub(super) fn new(api: ClientApi<Node>, node: Node, via: Via, names_users: bool) -> Self {
+        Self { api, node, via, names_users, serves: AtomicBool::new(false) }
     }
 
     /// Whether requests for the store may be answered; waits a while for a member that is still joining.
@@ -54,7 +57,7 @@ impl Handler for ClientService {
     async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _connection: Connection,
+        connection: Connection,
     ) -> Response<ApiBody> {
         if !self.serves.load(Ordering::Relaxed)
             && !Box::pin(self.may_serve(request.uri().path())).await
@@ -64,7 +67,14 @@ impl Handler for ClientService {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         }
-        self.api.answer(request, self.via).await
+        let identity = connection.identity();
+        let certificate = identity.certificate.as_ref().filter(|_| self.names_users);
+        let origin = Origin {
+            via: self.via,
+            address: identity.address.map(|address| address.ip()),
+            certificate_name: certificate.and_then(|it| it.common_name.as_deref()),
+        };
+        self.api.answer(request, origin).await
     }
 }
 

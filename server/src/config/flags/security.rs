@@ -75,7 +75,10 @@ const FLAGS: &[Flag] = &[
         "key-file",
         "Key of the certificate shown to clients. Its owner alone should be able to read it.",
     ),
-    switch("client-cert-auth", "Demand a certificate from clients. Needs --trusted-ca-file."),
+    switch(
+        "client-cert-auth",
+        "Demand a certificate from clients, and take its common name for the name of the user. Needs --trusted-ca-file.",
+    ),
     file(
         "client-crl-file",
         "Lists of revoked client certificates, PEM or DER. An overdue list lets nobody in.",

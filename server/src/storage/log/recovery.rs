@@ -14,7 +14,7 @@ use super::index::Index;
 use super::options::LogOptions;
 use super::replay::Replay;
 use super::scan::{Scanner, Survey};
-use super::segment::{self, RECORDS_START, Segment};
+use super::segment::{self, RECORDS_START, SEAL_BYTES, Segment};
 use crate::storage::disk::{Disk, PARTIAL_SUFFIX, write_fully};
 use crate::storage::record::{COUNT_MAX, Checkpoint};
 
@@ -116,6 +116,10 @@ fn read_segment(segment: &Segment, replay: &mut Replay) -> Result<End, OpenError
         }
         Survey::Torn { end } => Some(end),
     };
+    if offset + SEAL_BYTES > segment.size {
+        let found = "no room for the record that ends the segment, which a member always keeps";
+        return Err(damaged(segment, offset, found));
+    }
     if offset == RECORDS_START && !replay.may_lack_checkpoint() {
         let found = "the oldest segment does not begin with a valid checkpoint record";
         return Err(damaged(segment, offset, found));

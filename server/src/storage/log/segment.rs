@@ -14,13 +14,15 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
-use super::frame::FrameKey;
+use super::frame::{FrameKey, frame_bytes};
 use crate::storage::disk::{Disk, PARTIAL_SUFFIX, sync_dir, write_fully};
 
 /// The format version this program writes.
 pub(super) const VERSION: u32 = 1;
 /// Where frames begin: a whole page, so that the header's page is never written again.
 pub(super) const RECORDS_START: u64 = 4096;
+/// Room a segment keeps for the record that ends it.
+pub(super) const SEAL_BYTES: u64 = frame_bytes(0) as u64;
 const MAGIC: &[u8; 8] = b"QUORWAL\n";
 const HEADER_BYTES: usize = 52;
 /// Zeros written by one call.

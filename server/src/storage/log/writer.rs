@@ -16,7 +16,7 @@ use super::allocator::Request;
 use super::error::FatalError;
 use super::frame::{self, Place, frame_bytes};
 use super::options::{BatchStats, Space};
-use super::segment::{Plan, RECORDS_START, Segment};
+use super::segment::{Plan, RECORDS_START, SEAL_BYTES, Segment};
 use super::shared::{Shared, Wake};
 use super::tail::Command;
 use crate::storage::disk::{is_full, write_fully};
@@ -25,8 +25,6 @@ use crate::storage::record::{Checkpoint, Entry, EntryId, Kind, Pointer};
 /// Bytes handed to the operating system at once: large enough to make the call's cost vanish, small
 /// enough not to matter in an idle member's memory.
 const WRITE_BYTES: usize = 512 << 10;
-/// Room a segment keeps for the record that ends it.
-const SEAL_BYTES: u64 = frame_bytes(0) as u64;
 /// When the disk is full, this much of the last segment is left to votes and work under way.
 const RESERVE_BYTES: u64 = 1 << 20;
 /// How often a wait for room looks whether the log is being closed.
