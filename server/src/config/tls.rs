@@ -125,7 +125,11 @@ pub(super) fn config(
     let (versions, suites) = (versions(settings)?, suites(settings)?);
     judge_suites(versions, &suites)?;
     let data_dir = PathBuf::from(settings.text("data-dir"));
-    let client_listeners = [urls.client_listeners, urls.metrics_listeners].concat();
+    let is_https = |url: &&ListenUrl| url.scheme() == Scheme::Https;
+    // A plain port for metrics is a choice of its own; only a protected one has to do with the certificates.
+    let metrics = urls.metrics_listeners.iter().filter(is_https);
+    let client_listeners: Vec<ListenUrl> =
+        urls.client_listeners.iter().chain(metrics).cloned().collect();
     let client = Side { settings, is_peer: false, versions, suites: suites.clone() };
     let client = client.make(&client_listeners, urls.clients_advertised, false, &data_dir)?;
     let mut peers = urls.cluster.members().flat_map(|(_, urls)| urls).chain(urls.peers_advertised);
@@ -281,7 +285,7 @@ impl Side<'_> {
     }
 }
 
-const CLIENT_PROTOCOLS: &[Protocol] = &[Protocol::Http11];
+const CLIENT_PROTOCOLS: &[Protocol] = &[Protocol::Http2, Protocol::Http11];
 /// The links between members begin with an upgrade, which HTTP/2 has not.
 const PEER_PROTOCOLS: &[Protocol] = &[Protocol::Http11];
 

@@ -112,11 +112,11 @@ impl Authority {
         self.openssl("ca", &["-revoke", &certificate]);
     }
 
-    /// Writes its list of revoked certificates, valid for a number of seconds, to `<file>` in PEM.
+    /// Writes its list of revoked certificates to `<file>` in PEM; the next one is due at a certain time.
     #[track_caller]
-    pub fn revocations(&self, file: &str, valid_s: u32) -> PathBuf {
-        let seconds = valid_s.to_string();
-        self.openssl("ca", &["-gencrl", "-crlsec", &seconds, "-out", file]);
+    pub fn revocations(&self, file: &str, until: &str) -> PathBuf {
+        let dates = ["-crl_lastupdate", LONG_AGO, "-crl_nextupdate", until];
+        self.openssl("ca", &[&["-gencrl", "-out", file][..], &dates[..]].concat());
         self.folder.join(file)
     }
 
