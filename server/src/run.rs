@@ -17,7 +17,7 @@ use quorate_core::{ClusterId, MemberId, identity};
 use quorate_transport::http_client::Connector;
 use quorate_transport::http_server::HttpServer;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bootstrap::{self, Forming, Plan, Started};
 use crate::config::{Config, Retention};
@@ -91,14 +91,13 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
     let connector = protection.peer_connector();
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = StopSignals::listen()?;
     let started = tokio::select! {
         started = bootstrap::run(&plan, &forming, &*connector, |bound| file.bind(bound)) => started?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     let metrics = Arc::new(Metrics::new()?);
+    protection.sides().for_each(|side| metrics.add_tls(side));
     let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
     let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
     let own = node.own();
@@ -114,8 +113,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
 
     let reason = tokio::select! {
         reason = node.stopped() => Some(reason),
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.asked() => None,
     };
     match reason {
         None => {
@@ -125,6 +123,27 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         Some(reason) => {
             node.end_watches();
             cannot_go_on(reason, &data_dir)
+        }
+    }
+}
+
+/// The ways in which a process is told to stop.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Returns once it is told to.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }
