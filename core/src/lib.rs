@@ -13,6 +13,7 @@
 //! | [`event`], [`watch`] | what a change did, and who is told |
 //! | [`members`], [`membership`], [`peer_urls`] | who belongs to the cluster, and whether that may change |
 //! | [`snapshot`] | the state as bytes and back |
+//! | [`bootstrap`], [`discovery`] | how a process starts, and with whom |
 //! | [`error`], [`json`], [`stats`] | what clients are told: errors, Go's JSON, counters |
 //!
 //! To follow a write, read `command`, then `machine`, then `event`.
@@ -20,6 +21,7 @@
 pub mod batch;
 pub mod bootstrap;
 pub mod command;
+pub mod discovery;
 pub mod error;
 pub mod event;
 mod history;
