@@ -3,6 +3,7 @@
 //! The order matters. The data directory is locked before a port is opened, so that a second process disturbs nothing; the
 //! peer port answers before the member knows how it starts, since others ask it; clients are served last and stopped first.
 
+mod beginning;
 mod formation_file;
 mod listeners;
 mod service;
@@ -77,16 +78,15 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
     let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
-    let plan = plan(&config, &data_dir, &file)?;
-    let forming = Arc::new(Forming::new(&plan));
+    let forming = Arc::new(Forming::learning(file.incarnation()));
     let peer_http = Arc::new(PeerHttp::<Node>::new(Arc::clone(&forming)));
     let (peer_listeners, client_listeners) = listeners.split();
     let peer_servers = peer_listeners.serve(&peer_http);
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let started = tokio::select! {
-        started = bootstrap::run(&plan, &forming, |bound| file.bind(bound)) => started?,
+    let (plan, started) = tokio::select! {
+        begun = beginning::begin(&config, &data_dir, &file, &forming) => begun?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
@@ -141,18 +141,27 @@ fn cannot_go_on(reason: StopReason, data_dir: &DataDir) -> Result<(), RunError> 
 }
 
 fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Plan, RunError> {
-    let disk = match data_dir.identity() {
-        _ if data_dir.is_removed() => Disk::Removed,
-        Some(Identity { has_log: true, .. }) => Disk::Log,
-        _ => Disk::Fresh,
-    };
+    let disk = disk(data_dir);
     if disk == Disk::Fresh {
         config
             .verify_forming(&crate::config::resolve_by_system)
             .map_err(|error| RunError::Cluster(error.to_string()))?;
     }
-    let bound = Some(file.bound()).filter(|bound| !bound.is_empty());
-    Ok(Plan::new(config, disk, file.incarnation(), bound))
+    Ok(Plan::new(config, disk, file.incarnation(), bound(file)))
+}
+
+/// What the data directory holds.
+fn disk(data_dir: &DataDir) -> Disk {
+    match data_dir.identity() {
+        _ if data_dir.is_removed() => Disk::Removed,
+        Some(Identity { has_log: true, .. }) => Disk::Log,
+        _ => Disk::Fresh,
+    }
+}
+
+/// Whom this member has bound itself to, if it has.
+fn bound(file: &FormationFile) -> Option<BTreeMap<MemberId, Incarnation>> {
+    Some(file.bound()).filter(|bound| !bound.is_empty())
 }
 
 /// The members this directory took part in founding its cluster with; empty if it joined a cluster that was there.

@@ -11,6 +11,8 @@
 pub mod records;
 pub mod registry;
 
+use sha1::{Digest as _, Sha1};
+
 use crate::bootstrap::Listed;
 use crate::identity;
 
@@ -30,4 +32,10 @@ pub struct Learned {
 pub fn member(name: &str, mut peer_urls: Vec<String>, token: &str) -> Listed {
     peer_urls.sort();
     Listed { id: identity::member_id(&peer_urls, token, None), name: name.to_owned(), peer_urls }
+}
+
+/// A text that tells one source of a list from another and does not give away what it was made from.
+#[must_use]
+pub fn fingerprint(source: &str) -> String {
+    Sha1::digest(source).iter().map(|byte| format!("{byte:02x}")).collect()
 }

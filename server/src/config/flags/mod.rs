@@ -59,10 +59,8 @@ pub enum Meaning {
 pub enum Family {
     /// Certificates, keys and all that goes with them.
     Tls,
-    /// Forming a cluster through a discovery URL.
-    Discovery,
-    /// Forming a cluster through DNS SRV records.
-    DnsSrv,
+    /// Reaching the discovery service through a proxy.
+    DiscoveryProxy,
     /// Running as a proxy of a cluster instead of a member.
     Proxy,
     /// Going on with one member after a majority is lost for good.
@@ -74,8 +72,7 @@ impl Family {
     pub fn title(self) -> &'static str {
         match self {
             Self::Tls => "TLS",
-            Self::Discovery => "discovery by URL",
-            Self::DnsSrv => "discovery by DNS SRV records",
+            Self::DiscoveryProxy => "a proxy before the discovery service",
             Self::Proxy => "the v2 proxy",
             Self::Recovery => "recovery from a lost majority in place",
         }
@@ -88,8 +85,9 @@ impl Family {
                 "ignoring it would leave the traffic unencrypted and open to everyone. Remove the flag only if \
                  plain HTTP is acceptable on this network, and use http:// URLs"
             }
-            Self::Discovery | Self::DnsSrv => {
-                "ignoring it would form a cluster of this member alone. List the members with --initial-cluster"
+            Self::DiscoveryProxy => {
+                "ignoring it would look for the service where it cannot be reached. Let --discovery name a service that this \
+                 machine reaches, or list the members with --initial-cluster"
             }
             Self::Proxy => {
                 "ignoring it would start a member that holds data. Run a TCP or HTTP proxy beside the client instead"
