@@ -4,6 +4,7 @@
 //! for what a later version must know about every command. Unknown fields are skipped; an unknown command is an error,
 //! since a member that skipped it would diverge.
 
+use crate::auth;
 use crate::command::{Command, Ttl};
 use crate::ids::{MemberId, Stamp};
 use crate::node::Value;
@@ -97,7 +98,7 @@ mod wire {
         pub(super) origin: u64,
         #[prost(uint64, tag = "2")]
         pub(super) request: u64,
-        #[prost(oneof = "Command", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19")]
+        #[prost(oneof = "Command", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20")]
         pub(super) command: Option<Command>,
     }
 
@@ -123,6 +124,8 @@ mod wire {
         Publish(Publish),
         #[prost(message, tag = "19")]
         ClusterVersion(ClusterVersion),
+        #[prost(message, tag = "20")]
+        ChangeAuth(crate::auth::wire::ChangeAuth),
     }
 
     /// Every way to write a key; each uses the fields it needs.
@@ -247,6 +250,9 @@ fn wire_command(command: &Command) -> wire::Command {
         Command::ClusterVersion { version } => {
             wire::Command::ClusterVersion(wire::ClusterVersion { version: version.clone() })
         }
+        Command::ChangeAuth { revision, edits } => {
+            wire::Command::ChangeAuth(auth::wire::ChangeAuth::new(*revision, edits))
+        }
     }
 }
 
@@ -298,6 +304,11 @@ fn plain_command(command: wire::Command) -> Result<Command, DecodeError> {
         },
         wire::Command::ClusterVersion(version) => {
             Command::ClusterVersion { version: version.version }
+        }
+        wire::Command::ChangeAuth(change) => {
+            let revision = change.revision;
+            let edits = change.into_edits().ok_or(DecodeError::UnknownCommand)?;
+            Command::ChangeAuth { revision, edits }
         }
     })
 }

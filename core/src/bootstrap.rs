@@ -85,6 +85,8 @@ pub enum Answer {
         members: Vec<Known>,
         /// IDs that were members once.
         removed: Vec<MemberId>,
+        /// The index up to which it had applied the cluster's log when it said so.
+        applied: u64,
     },
 }
 
@@ -190,19 +192,27 @@ pub fn decide(facts: &Facts) -> Start {
         }
         Disk::Fresh => {}
     }
-    let formed = facts.answers.values().find_map(|answer| match answer {
-        // A member that has joined and heard nothing from its cluster yet cannot tell who belongs to it.
-        Answer::Formed { members, .. } if members.is_empty() => None,
-        Answer::Formed { cluster, members, removed } => Some((*cluster, members, removed)),
-        Answer::Silent | Answer::Forming { .. } => None,
-    });
-    match (facts.intent, formed) {
+    match (facts.intent, newest(&facts.answers)) {
         (_, Some((cluster, members, removed))) => {
             meet_running_cluster(facts, cluster, members, removed)
         }
         (Intent::Join, None) => wait_for_cluster(facts),
         (Intent::Form | Intent::Auto, None) => form(facts),
     }
+}
+
+/// What is said of a running cluster by the listed peer that knows most of it: one that lags may not have heard of this member's
+/// addition, or that it has lived.
+fn newest(answers: &BTreeMap<MemberId, Answer>) -> Option<(ClusterId, &[Known], &[MemberId])> {
+    let formed = answers.values().filter_map(|answer| match answer {
+        // A member that has joined and heard nothing from its cluster yet cannot tell who belongs to it.
+        Answer::Formed { members, .. } if members.is_empty() => None,
+        Answer::Formed { cluster, members, removed, applied } => {
+            Some((applied, (*cluster, &members[..], &removed[..])))
+        }
+        Answer::Silent | Answer::Forming { .. } => None,
+    });
+    formed.max_by_key(|(applied, _)| **applied).map(|(_, said)| said)
 }
 
 /// A listed peer belongs to a running cluster: this member is one of it, or has no business with it.

@@ -2,6 +2,7 @@
 //!
 //! They are plain values; what they do is the machine's business and how they are written is [`crate::batch`]'s.
 
+use crate::auth::Edit;
 use crate::ids::{MemberId, Stamp};
 use crate::node::Value;
 use crate::path::Key;
@@ -121,6 +122,13 @@ pub enum Command {
         client_urls: Vec<String>,
         /// Which start of the process this is; the same start published twice changes nothing.
         incarnation: u64,
+    },
+    /// Changes users, roles or whether they count, if nobody else has since it was decided.
+    ChangeAuth {
+        /// The revision of the state that the edits were decided on.
+        revision: u64,
+        /// The changes, in order.
+        edits: Vec<Edit>,
     },
     /// Sets the version that all members can speak.
     ClusterVersion {

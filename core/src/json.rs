@@ -51,8 +51,7 @@ fn plain_length(bytes: &[u8]) -> usize {
     /// As many bytes as vector instructions compare at once; without early exit the compiler uses them.
     const BLOCK: usize = 32;
     let is_plain = |byte: u8| {
-        (byte >= 0x20)
-            & (byte < 0x80)
+        (0x20..0x80).contains(&byte)
             & (byte != b'"')
             & (byte != b'\\')
             & (byte != b'<')

@@ -12,12 +12,14 @@
 //! | `store`, `tree`, `history` | behind that door: the operations, the keys, the last events |
 //! | [`event`], [`watch`] | what a change did, and who is told |
 //! | [`members`], [`membership`], [`peer_urls`] | who belongs to the cluster, and whether that may change |
+//! | [`auth`] | users, roles and what they may do |
 //! | [`snapshot`] | the state as bytes and back |
 //! | [`bootstrap`], [`discovery`] | how a process starts, and with whom |
 //! | [`error`], [`json`], [`stats`] | what clients are told: errors, Go's JSON, counters |
 //!
 //! To follow a write, read `command`, then `machine`, then `event`.
 
+pub mod auth;
 pub mod batch;
 pub mod bootstrap;
 pub mod command;
@@ -40,6 +42,7 @@ mod store;
 mod tree;
 pub mod watch;
 
+pub use auth::Auth;
 pub use batch::{Batch, DecodeError, Proposal};
 pub use command::{Command, Ttl};
 pub use error::{ErrorCode, StoreError};

@@ -3,8 +3,9 @@
 //! [`Machine::apply`] is deterministic: the same commands under the same stamps lead every member to the same state,
 //! the same events and the same indexes. It reads no clock and knows nothing of raft, disks or sockets.
 
+use crate::auth::{Auth, Outdated};
 use crate::command::Command;
-use crate::error::StoreError;
+use crate::error::{ErrorCode, StoreError};
 use crate::event::Event;
 use crate::ids::{Stamp, StoreIndex};
 use crate::members::{Members, Roster};
@@ -35,6 +36,8 @@ impl Applied {
 pub struct Machine {
     pub(crate) store: Store,
     pub(crate) members: Members,
+    /// Shared by clones: it changes rarely.
+    pub(crate) auth: Arc<Auth>,
     pub(crate) last_stamp: Stamp,
     /// Shared by all clones and no part of the state: they count what this process did.
     stats: Arc<StoreStats>,
@@ -50,12 +53,12 @@ impl Machine {
     /// An empty store with index 0 and no members.
     #[must_use]
     pub fn new() -> Self {
-        Self::assemble(Store::new(), Members::default(), Stamp(0))
+        Self::assemble(Store::new(), Members::default(), Auth::default(), Stamp(0))
     }
 
     /// A machine with this state.
-    pub(crate) fn assemble(store: Store, members: Members, last_stamp: Stamp) -> Self {
-        Self { store, members, last_stamp, stats: Arc::default() }
+    pub(crate) fn assemble(store: Store, members: Members, auth: Auth, last_stamp: Stamp) -> Self {
+        Self { store, members, auth: Arc::new(auth), last_stamp, stats: Arc::default() }
     }
 
     /// Carries out one committed command. A stamp older than the last one counts as the last one, so time never goes
@@ -98,6 +101,17 @@ impl Machine {
                 let changes = self.members.publish(*member, name, client_urls, *incarnation);
                 Ok(self.record_internal(changes))
             }
+            Command::ChangeAuth { revision, edits } => {
+                let changes = Arc::make_mut(&mut self.auth).apply(*revision, edits);
+                match changes {
+                    Ok(changes) => Ok(self.record_internal(changes)),
+                    Err(Outdated) => Err(StoreError::new(
+                        ErrorCode::CompareFailed,
+                        "users and roles have changed",
+                        self.index(),
+                    )),
+                }
+            }
             Command::ClusterVersion { version } => {
                 let changes = self.members.decide_version(version);
                 Ok(self.record_internal(changes))
@@ -117,6 +131,12 @@ impl Machine {
     #[must_use]
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// Users and roles, and whether they count.
+    #[must_use]
+    pub fn auth(&self) -> &Arc<Auth> {
+        &self.auth
     }
 
     /// The index of the last change.
@@ -149,6 +169,11 @@ impl Machine {
         self.store.tree.node(key)
     }
 
+    /// What is right below `directory`, hidden keys included; not counted as a read.
+    pub fn children(&self, directory: &Key) -> impl Iterator<Item = &Arc<Node>> + use<'_> {
+        self.store.tree.children(directory)
+    }
+
     /// Appends the body of a read: one JSON object and a newline. Children are always sorted. `now` is what TTLs count
     /// from.
     ///
@@ -162,6 +187,25 @@ impl Machine {
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         self.stats.gets.note(self.store.write_get(key, recursive, now, out))
+    }
+
+    /// Like [`Machine::write_get`], but gives up once `out` holds more than `bytes_max`, and is then not counted as a read. Says
+    /// whether it got to the end; if not, `out` holds a part.
+    ///
+    /// # Errors
+    /// As for [`Machine::write_get`].
+    pub fn write_get_within(
+        &self,
+        key: &Key,
+        recursive: bool,
+        now: Stamp,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        match self.store.write_get_within(key, recursive, now, bytes_max, out) {
+            Ok(false) => Ok(false),
+            done => self.stats.gets.note(done),
+        }
     }
 
     /// The first event since `watch.since` that the watcher is told, if it has happened already; `None` if it must

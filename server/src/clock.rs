@@ -1,8 +1,10 @@
 //! The cluster's clock: time as the leaders stamp it into log entries.
 //!
-//! Keys expire by stamps alone, so what matters is how stamps advance. A leader takes the wall clock once, when it takes
-//! over, and from then on counts with the monotonic clock: a wall clock that jumps while it leads moves no expiry. Stamps
-//! never go back. Between entries a member estimates "now" from the last stamp it applied, for showing remaining TTLs.
+//! Keys expire by stamps alone, so what matters is how stamps advance. A leader tells its followers the cluster's time with
+//! every heartbeat, each counts on from there with its monotonic clock, and whoever leads next goes on from that: neither a
+//! wall clock that is wrong nor one that jumps moves any expiry. Only a leader that has heard of none since it started takes
+//! its wall clock, once. Stamps never go back. Between entries a member estimates "now" from the last stamp it applied, for
+//! showing remaining TTLs.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +28,8 @@ impl Anchor {
 struct Anchors {
     /// What readers see: re-anchored at each applied entry.
     applied: Anchor,
+    /// What the leader said last, or this member when it led last; none since the start if there was no leader.
+    told: Option<Anchor>,
     /// What this member stamps with while it leads `term`.
     leading: Option<(u64, Anchor)>,
     /// The last stamp given out.
@@ -40,7 +44,14 @@ pub struct ClusterClock {
 impl Default for ClusterClock {
     fn default() -> Self {
         let applied = Anchor { stamp: wall_clock(), at: Instant::now() };
-        Self { anchors: Mutex::new(Anchors { applied, leading: None, last_stamp: Stamp(0) }) }
+        Self {
+            anchors: Mutex::new(Anchors {
+                applied,
+                told: None,
+                leading: None,
+                last_stamp: Stamp(0),
+            }),
+        }
     }
 }
 
@@ -48,18 +59,21 @@ impl ClusterClock {
     /// The stamp for an entry proposed now by the leader of `term`. Never less than one given out or applied before.
     pub fn stamp(&self, term: u64) -> Stamp {
         let mut anchors = self.anchors.lock();
-        let anchor = match anchors.leading {
-            Some((leading_term, anchor)) if leading_term == term => anchor,
-            _ => {
-                let start = wall_clock().max(anchors.applied.stamp);
-                let anchor = Anchor { stamp: start, at: Instant::now() };
-                anchors.leading = Some((term, anchor));
-                anchor
-            }
-        };
-        let stamp = anchor.now().max(anchors.last_stamp);
+        let stamp = anchors.leading(term).max(anchors.last_stamp);
         anchors.last_stamp = stamp;
         stamp
+    }
+
+    /// The cluster's time for the followers of this member, which leads `term`.
+    pub fn leading(&self, term: u64) -> Stamp {
+        self.anchors.lock().leading(term)
+    }
+
+    /// The leader said that this is the cluster's time; zero if it did not say.
+    pub fn heard(&self, stamp: Stamp) {
+        if stamp > Stamp(0) {
+            self.anchors.lock().told = Some(Anchor { stamp, at: Instant::now() });
+        }
     }
 
     /// An entry with this stamp was applied here.
@@ -72,6 +86,25 @@ impl ClusterClock {
     /// The cluster's time as far as this member knows.
     pub fn now(&self) -> Stamp {
         self.anchors.lock().applied.now()
+    }
+}
+
+impl Anchors {
+    /// The time by which this member stamps in `term`; from the beginning of its leadership on it only counts.
+    fn leading(&mut self, term: u64) -> Stamp {
+        let anchor = match self.leading {
+            // What is left of an older term's replication must not begin anew.
+            Some((leading_term, anchor)) if leading_term >= term => anchor,
+            _ => {
+                let now = self.told.map_or_else(wall_clock, Anchor::now);
+                let stamp = now.max(self.applied.stamp).max(self.last_stamp);
+                let anchor = Anchor { stamp, at: Instant::now() };
+                self.leading = Some((term, anchor));
+                self.told = Some(anchor);
+                anchor
+            }
+        };
+        anchor.now()
     }
 }
 
@@ -93,6 +126,23 @@ mod tests {
             let stamp = clock.stamp(1);
             assert!(stamp >= last);
             last = stamp;
+        }
+    }
+
+    #[test]
+    fn a_new_leader_goes_on_from_what_the_last_one_said_whatever_its_own_clock() {
+        const HOUR: u64 = 3_600_000_000_000;
+        for told in [wall_clock().0 - 5 * HOUR, wall_clock().0 + 5 * HOUR] {
+            let clock = ClusterClock::default();
+            clock.applied(Stamp(told - 2 * HOUR));
+            clock.heard(Stamp(told));
+            clock.heard(Stamp(0));
+            let stamp = clock.stamp(2);
+            assert!((told..told + HOUR).contains(&stamp.0), "{told} {stamp:?}");
+            assert!(clock.leading(1) >= stamp, "an older term begins nothing anew");
+            // It leads again after another one did.
+            clock.heard(Stamp(told + 2 * HOUR));
+            assert!((told + 2 * HOUR..told + 3 * HOUR).contains(&clock.stamp(4).0));
         }
     }
 

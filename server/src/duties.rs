@@ -89,6 +89,7 @@ async fn expire(node: Node) {
 
 /// Opens links to new members and closes those to removed ones.
 async fn keep_links(node: Node) {
+    let mut has_greeted = false;
     loop {
         tokio::time::sleep(LINKS_PAUSE).await;
         let members: Vec<(MemberId, Vec<String>)> = node.view(|machine, _| {
@@ -98,6 +99,13 @@ async fn keep_links(node: Node) {
             continue;
         }
         node.align_links(&members);
+        if !std::mem::replace(&mut has_greeted, true) {
+            // Those who had given this member up while it was down hear that it is back, before they need it.
+            tokio::spawn({
+                let node = node.clone();
+                async move { node.knock().await }
+            });
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use quorate_core::bootstrap::Known;
 use quorate_core::{Command, MemberId, Stamp};
+use quorate_transport::http_client::Connector;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -84,6 +85,8 @@ pub struct Ingredients {
     pub metrics: Arc<Metrics>,
     /// Its log lines.
     pub logging: LogHandle,
+    /// How it reaches other members.
+    pub connector: Arc<dyn Connector>,
 }
 
 /// Why a member could not be made.

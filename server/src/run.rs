@@ -4,8 +4,9 @@
 //! peer port answers before the member knows how it starts, since others ask it; clients are served last and stopped first.
 
 mod beginning;
-mod formation_file;
+pub(crate) mod formation_file;
 mod listeners;
+mod protection;
 mod service;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use quorate_core::bootstrap::{Disk, Incarnation, Known};
 use quorate_core::{ClusterId, MemberId, identity};
+use quorate_transport::dns::{self, Dns};
+use quorate_transport::http_client::Connector;
 use quorate_transport::http_server::HttpServer;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +34,7 @@ use crate::storage::log::{Log, LogOptions};
 use crate::storage::snapshot::SnapshotDir;
 use formation_file::FormationFile;
 use listeners::Listeners;
+use protection::Protection;
 
 /// Why a member ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,9 @@ pub enum RunError {
     /// An address is not one.
     #[error("{0}")]
     Address(String),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] quorate_transport::tls::TlsError),
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] crate::storage::data_dir::DataDirError),
@@ -75,42 +82,38 @@ pub enum RunError {
 /// # Errors
 /// Why it could not start, or could not go on.
 pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<(), RunError> {
+    if config.discovery.dns != Dns::System {
+        dns::find_hosts_in(config.discovery.dns.clone());
+    }
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
+    let protection = Protection::load(&config.tls, &clients)?;
     let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
     let forming = Arc::new(Forming::learning(file.incarnation()));
     let peer_http = Arc::new(PeerHttp::<Node>::new(Arc::clone(&forming)));
     let (peer_listeners, client_listeners) = listeners.split();
-    let peer_servers = peer_listeners.serve(&peer_http);
+    let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
+    let connector = protection.peer_connector();
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (plan, started) = tokio::select! {
-        begun = beginning::begin(&config, &data_dir, &file, &forming) => begun?,
+        begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector) => begun?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let own = identify(&mut data_dir, &plan, &started)?;
     let metrics = Arc::new(Metrics::new()?);
-    let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
-    let founders = founders(&plan, own, &file.bound());
-    let ingredients = Ingredients {
-        config: config.clone(),
-        own,
-        founders,
-        log,
-        snapshots,
-        metrics: Arc::clone(&metrics),
-        logging,
-    };
-    let node = Node::start(ingredients).await?;
+    let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
+    let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
+    let own = node.own();
     peer_http.joined(Arc::new(node.clone()));
     match &started {
         // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
         Started::Forms { .. } | Started::Restarts => node.form().await?,
         Started::Joins { members, .. } => node.meet(members),
     }
-    let client_servers = client_listeners.serve(&config, &node, &metrics, &clients);
+    let client_servers =
+        client_listeners.serve(&config, &node, &metrics, protection.client_acceptor(), &clients)?;
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
 
     let reason = tokio::select! {
@@ -130,6 +133,42 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     }
 }
 
+/// How a member starts, as the facts decided.
+pub(crate) struct Decided<'a> {
+    /// What the flags and the disk said.
+    pub(crate) plan: &'a Plan,
+    /// What was decided.
+    pub(crate) started: &'a Started,
+    /// Whom this directory bound itself to.
+    pub(crate) bound: &'a BTreeMap<MemberId, Incarnation>,
+    /// How its peers are called.
+    pub(crate) connector: Arc<dyn Connector>,
+}
+
+/// Opens the disk in the identity that was decided, and starts to replicate.
+pub(crate) async fn start_node(
+    config: &Config,
+    data_dir: &mut DataDir,
+    decided: &Decided<'_>,
+    metrics: &Arc<Metrics>,
+    logging: LogHandle,
+) -> Result<Node, RunError> {
+    let own = identify(data_dir, decided.plan, decided.started)?;
+    let (log, snapshots) = open_storage(config, data_dir, own, metrics)?;
+    let founders = founders(decided.plan, own, decided.bound);
+    let ingredients = Ingredients {
+        config: config.clone(),
+        own,
+        founders,
+        log,
+        snapshots,
+        metrics: Arc::clone(metrics),
+        logging,
+        connector: Arc::clone(&decided.connector),
+    };
+    Ok(Node::start(ingredients).await?)
+}
+
 fn cannot_go_on(reason: StopReason, data_dir: &DataDir) -> Result<(), RunError> {
     if !matches!(reason, StopReason::Removed(_)) {
         return Err(RunError::Stopped(reason));
@@ -140,7 +179,12 @@ fn cannot_go_on(reason: StopReason, data_dir: &DataDir) -> Result<(), RunError> 
     Ok(())
 }
 
-fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Plan, RunError> {
+/// What the flags and the disk say about the start.
+pub(crate) fn plan(
+    config: &Config,
+    data_dir: &DataDir,
+    file: &FormationFile,
+) -> Result<Plan, RunError> {
     let disk = disk(data_dir);
     if disk == Disk::Fresh {
         config

@@ -11,7 +11,7 @@ use std::time::Instant;
 use api_fake::{Fake, api};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use quorate_server::client_api::{Access, Via};
+use quorate_server::client_api::{Access, Origin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Requests for each measurement.
@@ -41,7 +41,7 @@ async fn rate(request: &str) -> f64 {
     tokio::spawn(async move {
         let service = service_fn(move |request| {
             let api = api.clone();
-            async move { Ok::<_, std::convert::Infallible>(api.answer(request, Via::Plain).await) }
+            async move { Ok::<_, std::convert::Infallible>(api.answer(request, Origin::PLAIN).await) }
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.title_case_headers(true)

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use config_process::{config, loaded, refusal};
 use quorate_server::config::urls::join;
-use quorate_server::config::{
-    self, AdvertiseUrl, Allowed, Config, MetricsDetail, Process, Request, Retention,
-};
+use quorate_server::config::{self, AdvertiseUrl, Allowed, Config, Process, Request, Retention};
 
 #[test]
 fn timings_given_are_kept_and_the_other_one_is_made_to_fit() {
@@ -184,18 +182,11 @@ fn the_same_url_twice_is_once() {
 
 #[test]
 fn numbers_and_lists_have_their_special_values() {
-    let config = config(&[
-        "--snapshot-count=0",
-        "--max-wals=0",
-        "--max-snapshots=2",
-        "--cors=",
-        "--metrics=extensive",
-    ]);
+    let config = config(&["--snapshot-count=0", "--max-wals=0", "--max-snapshots=2", "--cors="]);
     assert_eq!(config.snapshot_count.get(), 100_000);
     assert_eq!(config.max_wals, Retention::Unlimited);
     assert!(matches!(config.max_snapshots, Retention::Newest(n) if n.get() == 2));
     assert_eq!(config.cors, Allowed::Any);
-    assert_eq!(config.metrics, MetricsDetail::Extensive);
     let listed = config_of_whitelist("a.example,b.example");
     assert!(listed.allows("a.example") && !listed.allows("c.example"));
     assert!(config_of_whitelist("a.example,*").allows("c.example"));

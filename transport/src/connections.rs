@@ -4,8 +4,8 @@
 //! and a request touches none. A connection is counted from accept until its stream is dropped, upgraded ones too,
 //! because each holds an open file.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -25,10 +25,11 @@ const PARK_AFTER_TICKS: u32 = 2;
 pub struct Connection(pub(crate) Arc<Tracked>);
 
 impl Connection {
-    /// The address the connection came from, and later what its certificate says.
+    /// The address the connection came from, and what its certificate says.
     #[must_use]
-    pub fn identity(&self) -> FarIdentity {
-        self.0.identity.lock().clone()
+    pub fn identity(&self) -> &FarIdentity {
+        // A handler gets no connection before it was accepted.
+        self.0.identity.get_or_init(FarIdentity::default)
     }
 
     /// Ends the request that is being answered as soon as its client hangs up. Without this call a client that only
@@ -92,7 +93,7 @@ pub(crate) struct Tracked {
     /// It has given up its parser.
     pub(crate) is_parked: AtomicBool,
     waker: AtomicWaker,
-    pub(crate) identity: Mutex<FarIdentity>,
+    pub(crate) identity: OnceLock<FarIdentity>,
     /// Bytes from and to the other end.
     received: AtomicU64,
     sent: AtomicU64,
@@ -269,7 +270,7 @@ impl Connections {
             is_flushed: AtomicBool::new(true),
             is_parked: AtomicBool::new(false),
             waker: AtomicWaker::new(),
-            identity: Mutex::default(),
+            identity: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             slot,

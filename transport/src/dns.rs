@@ -3,7 +3,9 @@
 //! Invariant: nothing is cached here, so that a corrected record counts at the next look; and "there is no such record" is
 //! told from "nobody could say", which is an error. Left out: what the records mean, and asking again.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
@@ -11,6 +13,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::{Resolver, TokioResolver};
+use tokio::net::TcpStream;
 
 /// How long one server has to answer one question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,6 +29,33 @@ pub enum Dns {
     System,
     /// This server, over UDP and, for long answers, TCP. It is asked for complete names only.
     Server(SocketAddr),
+}
+
+/// Where hosts are looked up that this process connects to, if not by the system: one for the process, as the system's
+/// own resolver is.
+static HOSTS: OnceLock<Dns> = OnceLock::new();
+
+/// Lets all connections that this process opens find their hosts in `dns`. To be called once, before the first one; hosts
+/// that `dns` does not know are looked up by the system all the same.
+pub fn find_hosts_in(dns: Dns) {
+    // A second call comes too late for the connections that were opened; the first one stays in force.
+    let _ = HOSTS.set(dns);
+}
+
+/// Opens a TCP connection to the first address of `host` that takes one.
+///
+/// # Errors
+/// The host has no address, or none of them takes a connection; the error is that of the last one tried.
+pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    if let Some(dns) = HOSTS.get().filter(|_| host.parse::<IpAddr>().is_err()) {
+        let found = dns.addresses(host).await.map_err(io::Error::other)?;
+        let addresses: Vec<SocketAddr> =
+            found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        if !addresses.is_empty() {
+            return TcpStream::connect(&*addresses).await;
+        }
+    }
+    TcpStream::connect((host, port)).await
 }
 
 /// One SRV record.

@@ -68,6 +68,13 @@ impl<B: Body<Data = Bytes> + Unpin> EndlessAnswer<B> {
                 }
                 continue;
             }
+            if io.stream.is_buffered() {
+                match io.poll_push(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Outcome::Over),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
             if self.is_complete {
                 let outcome = if self.ends_after { Outcome::Over } else { Outcome::NextRequest };
                 return Poll::Ready(outcome);

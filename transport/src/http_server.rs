@@ -213,7 +213,8 @@ async fn serve<A: Acceptor, H: Handler>(
     let tracked = Arc::clone(&registration.0);
     let accepted = unless_cut(acceptor.accept(raw), &tracked).await;
     let Some(Ok((stream, identity))) = accepted else { return };
-    *tracked.identity.lock() = identity;
+    // Set here and nowhere else.
+    let _ = tracked.identity.set(identity);
     tracked.enter(Phase::Idle);
     serving::serve(TrackedIo::new(stream, registration), tracked, handler, http).await;
 }

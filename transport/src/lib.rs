@@ -19,6 +19,7 @@ pub mod listener;
 mod served_body;
 mod serving;
 pub mod stream;
+pub mod tls;
 mod tracked_io;
 pub mod traffic;
 pub mod upgrade;

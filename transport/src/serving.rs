@@ -184,7 +184,7 @@ where
                         Next::Go(state) => state,
                     }
                 }
-                State::Parked(io, service) => match io.inner().stream.poll_far_end(cx) {
+                State::Parked(mut io, service) => match io.inner_mut().stream.poll_far_end(cx) {
                     Poll::Pending if signal == Signal::None => {
                         this.state = State::Parked(io, service);
                         return Poll::Pending;

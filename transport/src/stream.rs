@@ -1,6 +1,7 @@
 //! One connected socket, TCP or unix, before or after protection by TLS.
 //!
-//! A closed enum and not a boxed trait object, so that each read and write is a direct call.
+//! A closed enum and not a boxed trait object, so that each read and write is a direct call. Under TLS a write may leave
+//! bytes behind that only a flush pushes out ([`Stream::is_buffered`]); a plain socket has no such bytes.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, sockopt};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio_rustls::TlsStream;
 
 /// After this long without traffic the kernel asks whether the other host still lives.
 const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
@@ -28,6 +30,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// Either of them under TLS, never TLS again. Boxed: its state is large, and most connections have none.
+    Tls(Box<TlsStream<Self>>),
 }
 
 /// The reading half of a [`Stream`].
@@ -37,6 +41,8 @@ pub enum ReadHalf {
     Tcp(tcp::OwnedReadHalf),
     /// A unix socket.
     Unix(unix::OwnedReadHalf),
+    /// One of them under TLS. Both halves share one session.
+    Tls(tokio::io::ReadHalf<Box<TlsStream<Stream>>>),
 }
 
 /// The writing half of a [`Stream`].
@@ -46,6 +52,8 @@ pub enum WriteHalf {
     Tcp(tcp::OwnedWriteHalf),
     /// A unix socket.
     Unix(unix::OwnedWriteHalf),
+    /// One of them under TLS. Both halves share one session.
+    Tls(tokio::io::WriteHalf<Box<TlsStream<Stream>>>),
 }
 
 /// What a look at the receiving side of a socket tells about the other end.
@@ -66,7 +74,7 @@ impl Stream {
     /// # Errors
     /// When the socket is already broken.
     pub fn tune(&self) -> io::Result<()> {
-        if let Self::Tcp(tcp) = self {
+        if let Self::Tcp(tcp) = self.socket() {
             tcp.set_nodelay(true)?;
             sockopt::set_socket_keepalive(tcp, true)?;
             sockopt::set_tcp_keepidle(tcp, TCP_KEEPALIVE_IDLE)?;
@@ -81,7 +89,7 @@ impl Stream {
     /// # Errors
     /// When the socket is already broken.
     pub fn limit_unacknowledged(&self, limit: Duration) -> io::Result<()> {
-        if let Self::Tcp(tcp) = self {
+        if let Self::Tcp(tcp) = self.socket() {
             let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
             sockopt::set_tcp_user_timeout(tcp, millis)?;
         }
@@ -91,9 +99,50 @@ impl Stream {
     /// The address of the other end; `None` for unix sockets.
     #[must_use]
     pub fn far_address(&self) -> Option<SocketAddr> {
-        match self {
+        match self.socket() {
             Self::Tcp(tcp) => tcp.peer_addr().ok(),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Tls(_) => None,
+        }
+    }
+
+    /// Whether written bytes may wait for a flush.
+    #[must_use]
+    pub fn is_buffered(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether the two ends agreed on HTTP/2 when they protected the connection.
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Tcp(_) | Self::Unix(_) => false,
+        }
+    }
+
+    /// The first byte that the other end sent, which stays unread; `None` if it hung up before it sent any.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0u8; 1];
+        let peeked = match self {
+            Self::Tcp(tcp) => {
+                tcp.async_io(Interest::READABLE, || peek_at(tcp.as_fd(), &mut byte)).await?
+            }
+            Self::Unix(unix) => {
+                unix.async_io(Interest::READABLE, || peek_at(unix.as_fd(), &mut byte)).await?
+            }
+            Self::Tls(_) => return Ok(None),
+        };
+        Ok((peeked > 0).then_some(byte[0]))
+    }
+
+    /// The socket, below TLS.
+    fn socket(&self) -> &Self {
+        match self {
+            Self::Tls(tls) => tls.get_ref().0,
+            plain => plain,
         }
     }
 
@@ -109,15 +158,30 @@ impl Stream {
                 let (read, write) = unix.into_split();
                 (ReadHalf::Unix(read), WriteHalf::Unix(write))
             }
+            Self::Tls(tls) => {
+                let (read, write) = tokio::io::split(tls);
+                (ReadHalf::Tls(read), WriteHalf::Tls(write))
+            }
         }
     }
 
-    /// Ready when there is something to say about the other end, without reading anything.
-    pub(crate) fn poll_far_end(&self, cx: &mut Context<'_>) -> Poll<FarEnd> {
+    /// Ready when there is something to say about the other end, without taking a byte away from the reader.
+    pub(crate) fn poll_far_end(&mut self, cx: &mut Context<'_>) -> Poll<FarEnd> {
         loop {
             let readiness = match self {
                 Self::Tcp(tcp) => ready!(tcp.poll_read_ready(cx)),
                 Self::Unix(unix) => ready!(unix.poll_read_ready(cx)),
+                Self::Tls(tls) => {
+                    // Bytes on the socket may be no more than a message of the protocol's own: only the session knows.
+                    let is_data = match ready!(Pin::new(&mut **tls).poll_fill_buf(cx)) {
+                        Ok(data) => !data.is_empty(),
+                        Err(_) => false,
+                    };
+                    if !is_data {
+                        return Poll::Ready(FarEnd::Gone);
+                    }
+                    return Poll::Ready(FarEnd::Unread { is_gone: self.is_hung_up() });
+                }
             };
             if readiness.is_err() {
                 return Poll::Ready(FarEnd::Gone);
@@ -126,6 +190,7 @@ impl Stream {
             let peeked = match self {
                 Self::Tcp(tcp) => tcp.try_io(Interest::READABLE, || peek(tcp.as_fd())),
                 Self::Unix(unix) => unix.try_io(Interest::READABLE, || peek(unix.as_fd())),
+                Self::Tls(_) => return Poll::Ready(FarEnd::Gone),
             };
             match peeked {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -137,9 +202,10 @@ impl Stream {
     }
 
     fn is_hung_up(&self) -> bool {
-        let fd = match self {
+        let fd = match self.socket() {
             Self::Tcp(tcp) => tcp.as_fd(),
             Self::Unix(unix) => unix.as_fd(),
+            Self::Tls(_) => return false,
         };
         let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
         let mut fds = [PollFd::from_borrowed_fd(fd, gone)];
@@ -151,9 +217,20 @@ impl Stream {
     }
 }
 
+impl WriteHalf {
+    /// Whether written bytes may wait for a flush.
+    #[must_use]
+    pub fn is_buffered(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+}
+
 fn peek(fd: BorrowedFd<'_>) -> io::Result<usize> {
-    let mut byte = [0u8; 1];
-    let (peeked, _) = rustix::net::recv(fd, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+    peek_at(fd, &mut [0u8; 1])
+}
+
+fn peek_at(fd: BorrowedFd<'_>, byte: &mut [u8; 1]) -> io::Result<usize> {
+    let (peeked, _) = rustix::net::recv(fd, byte, RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
     Ok(peeked)
 }
 
@@ -169,6 +246,7 @@ macro_rules! forward_read {
                 match self.get_mut() {
                     Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
                     Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+                    Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
                 }
             }
         }
@@ -187,6 +265,7 @@ macro_rules! forward_write {
                 match self.get_mut() {
                     Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
                     Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+                    Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
                 }
             }
 
@@ -198,6 +277,7 @@ macro_rules! forward_write {
                 match self.get_mut() {
                     Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
                     Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+                    Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
                 }
             }
 
@@ -209,6 +289,7 @@ macro_rules! forward_write {
                 match self.get_mut() {
                     Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
                     Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
+                    Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
                 }
             }
 
@@ -216,6 +297,7 @@ macro_rules! forward_write {
                 match self.get_mut() {
                     Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
                     Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+                    Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
                 }
             }
         }

@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -39,7 +39,7 @@ impl TrackedIo {
     }
 
     /// Ready when there is something to say about the other end, without reading anything.
-    pub(crate) fn poll_far_end(&self, cx: &mut Context<'_>) -> Poll<FarEnd> {
+    pub(crate) fn poll_far_end(&mut self, cx: &mut Context<'_>) -> Poll<FarEnd> {
         match self.stream.poll_far_end(cx) {
             Poll::Pending if !self.put_back.is_empty() => {
                 Poll::Ready(FarEnd::Unread { is_gone: false })
@@ -49,6 +49,16 @@ impl TrackedIo {
             }
             far_end => far_end,
         }
+    }
+
+    /// Pushes out what TLS has kept back. A plain stream keeps nothing.
+    pub(crate) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let pushed = Pin::new(&mut self.stream).poll_flush(cx);
+        match pushed {
+            Poll::Pending => self.registration.0.write_blocked(),
+            Poll::Ready(_) => self.registration.0.write_progressed(),
+        }
+        pushed
     }
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
@@ -122,24 +132,28 @@ impl AsyncWrite for TrackedIo {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.stream.is_buffered() {
+            ready!(this.poll_push(cx))?;
+        }
         let tracked = &this.registration.0;
         // The parser flushes only after all it had was written.
         if !tracked.is_flushed.swap(true, Ordering::Relaxed) && tracked.phase() == Phase::Idle {
             // The time without a request begins when the last byte of the last answer is gone.
             tracked.enter(Phase::Idle);
         }
-        if tracked.abandons_when_gone.load(Ordering::Relaxed) && tracked.phase() == Phase::Serving {
+        let abandons = tracked.abandons_when_gone.load(Ordering::Relaxed);
+        if abandons && tracked.phase() == Phase::Serving {
             match this.poll_far_end(cx) {
                 Poll::Ready(FarEnd::Gone | FarEnd::Unread { is_gone: true }) => {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
                 Poll::Ready(FarEnd::Unread { is_gone: false }) => {
-                    tracked.looks_again.store(true, Ordering::Relaxed);
+                    this.registration.0.looks_again.store(true, Ordering::Relaxed);
                 }
                 Poll::Pending => {}
             }
         }
-        Pin::new(&mut this.stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -34,7 +34,11 @@ fn known(n: u64, incarnation: Option<u64>) -> Known {
 }
 
 fn formed(members: Vec<Known>) -> Answer {
-    Answer::Formed { cluster: ClusterId(9), members, removed: vec![MemberId(7)] }
+    formed_at(5, members)
+}
+
+fn formed_at(applied: u64, members: Vec<Known>) -> Answer {
+    Answer::Formed { cluster: ClusterId(9), members, removed: vec![MemberId(7)], applied }
 }
 
 fn all(size: u64) -> BTreeMap<MemberId, Incarnation> {
@@ -198,4 +202,26 @@ fn the_hash_ignores_order_and_sees_everything_else() {
     let mut moved = members;
     moved[0].peer_urls = vec!["http://127.0.0.1:9".to_owned()];
     assert_ne!(hash, FormationHash::of(&moved, "t"));
+}
+
+#[test]
+fn whoever_knows_most_of_the_cluster_is_believed() {
+    let mut facts = facts(3);
+    facts.intent = Intent::Join;
+    let before = vec![known(2, Some(102)), known(3, Some(103))];
+    let added = [before.clone(), vec![known(1, None)]].concat();
+    let lived = [before.clone(), vec![known(1, Some(999))]].concat();
+    let mut decision = |second: (u64, &Vec<Known>), third: (u64, &Vec<Known>)| {
+        let said = |(applied, members): (u64, &Vec<Known>)| formed_at(applied, members.clone());
+        facts.answers = BTreeMap::from([(MemberId(2), said(second)), (MemberId(3), said(third))]);
+        decide(&facts)
+    };
+    // One that has not heard of the addition yet does not turn this member away, whichever is asked first.
+    for start in [decision((10, &before), (11, &added)), decision((11, &added), (10, &before))] {
+        assert!(matches!(start, Start::Join { member: MemberId(1), .. }), "{start:?}");
+    }
+    // One that has not heard that it has lived does not let it in.
+    for start in [decision((11, &added), (12, &lived)), decision((12, &lived), (11, &added))] {
+        assert!(reason(start).contains("already been bootstrapped"));
+    }
 }

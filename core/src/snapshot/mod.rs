@@ -2,7 +2,7 @@
 //!
 //! A snapshot is complete: a restored machine does with every later command what the original would have done. It is a
 //! magic number with the format version, then records, each after its length (8 bytes, little-endian): one header, the
-//! members, the nodes (parents first), the history (oldest first), one trailer with the counts. Chunks cut this stream
+//! users and roles, the members, the nodes (parents first), the history (oldest first), one trailer with the counts. Chunks cut this stream
 //! anywhere. Checksums are left to whoever stores or sends it.
 
 mod restore;
@@ -88,6 +88,11 @@ impl Chunks {
                 removed: members.removed().map(|id| id.0).collect(),
             }),
         );
+        // Without it a snapshot is the same as before there were users.
+        if self.machine.auth().revision() > 0 {
+            let auth = wire::Auth::from(&**self.machine.auth());
+            push_record(&mut self.pending, Record::Auth(auth));
+        }
         for member in members.iter() {
             push_record(&mut self.pending, Record::Member(member.into()));
         }

@@ -5,6 +5,7 @@
 
 use super::wire::{Framed, Header, Node, Record, Trailer};
 use super::{LENGTH_BYTES, MAGIC};
+use crate::auth::Auth;
 use crate::event::Event;
 use crate::history::HISTORY_EVENTS_MAX;
 use crate::ids::{MemberId, Stamp, StoreIndex};
@@ -45,6 +46,7 @@ pub struct Restore {
     pending: BytesMut,
     has_magic: bool,
     header: Option<Header>,
+    auth: Option<Auth>,
     members: Vec<Member>,
     store: Option<Store>,
     nodes: u64,
@@ -102,7 +104,8 @@ impl Restore {
         }
         let removed = header.removed.into_iter().map(MemberId).collect();
         let members = Members::restore(self.members, removed, header.cluster_version);
-        Ok(Machine::assemble(store, members, Stamp(header.last_stamp)))
+        let auth = self.auth.unwrap_or_default();
+        Ok(Machine::assemble(store, members, auth, Stamp(header.last_stamp)))
     }
 
     /// Cuts the next record off the pending bytes, if it is there as a whole.
@@ -125,6 +128,8 @@ impl Restore {
         }
         match record {
             Record::Header(header) => self.header = Some(header),
+            Record::Auth(auth) if self.auth.is_none() => self.auth = Some(auth.try_into()?),
+            Record::Auth(_) => return Err(inconsistent("users and roles come twice")),
             Record::Member(member) => self.members.push(member.into()),
             Record::Node(node) => self.take_node(node)?,
             Record::Event(event) => self.take_event(event.try_into()?)?,

@@ -3,17 +3,19 @@
 //! Tags are a contract of disk and wire: append-only. What is read back is checked here as far as one record can be.
 
 use super::restore::RestoreError;
+use crate::auth::Edit;
 use crate::event::Action;
 use crate::ids::{MemberId, Stamp, StoreIndex};
 use crate::node::{Body, Value};
 use crate::path::Key;
-use crate::{event, members, node};
+use crate::{auth, event, members, node};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Framed {
-    #[prost(oneof = "Record", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Record", tags = "1, 2, 3, 4, 5, 6")]
     pub(super) record: Option<Record>,
 }
 
@@ -29,6 +31,8 @@ pub(super) enum Record {
     Event(Event),
     #[prost(message, tag = "5")]
     Trailer(Trailer),
+    #[prost(message, tag = "6")]
+    Auth(Auth),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -101,6 +105,15 @@ pub(super) struct Trailer {
     pub(super) events: u64,
 }
 
+/// Users and roles as the edits that make them.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Auth {
+    #[prost(bool, tag = "1")]
+    pub(super) enabled: bool,
+    #[prost(message, optional, tag = "2")]
+    pub(super) all: Option<auth::wire::ChangeAuth>,
+}
+
 const KIND_FILE: u32 = 0;
 const KIND_DIRECTORY: u32 = 1;
 const KIND_GONE: u32 = 2;
@@ -140,6 +153,40 @@ impl From<Member> for members::Member {
             is_learner: member.is_learner,
             incarnation: member.incarnation,
         }
+    }
+}
+
+impl From<&auth::Auth> for Auth {
+    fn from(auth: &auth::Auth) -> Self {
+        let users =
+            auth.users().iter().map(|(name, user)| Edit::PutUser(name.clone(), user.clone()));
+        let roles =
+            auth.roles().iter().map(|(name, role)| Edit::PutRole(name.clone(), role.clone()));
+        let edits: Vec<Edit> = users.chain(roles).collect();
+        let all = auth::wire::ChangeAuth::new(auth.revision(), &edits);
+        Self { enabled: auth.is_enabled(), all: Some(all) }
+    }
+}
+
+impl TryFrom<Auth> for auth::Auth {
+    type Error = RestoreError;
+
+    fn try_from(auth: Auth) -> Result<Self, RestoreError> {
+        let unknown =
+            || RestoreError::Inconsistent("users or roles cannot be understood".to_owned());
+        let all = auth.all.ok_or_else(unknown)?;
+        let revision = all.revision;
+        let (mut users, mut roles) = (BTreeMap::new(), BTreeMap::new());
+        for edit in all.into_edits().ok_or_else(unknown)? {
+            match edit {
+                Edit::PutUser(name, user) => drop(users.insert(name, user)),
+                Edit::PutRole(name, role) => drop(roles.insert(name, role)),
+                Edit::DeleteUser(_) | Edit::DeleteRole(_) | Edit::SetEnabled(_) => {
+                    return Err(unknown());
+                }
+            }
+        }
+        Ok(Self::restore(auth.enabled, revision, users, roles))
     }
 }
 

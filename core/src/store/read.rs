@@ -25,19 +25,38 @@ impl Store {
         now: Stamp,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
+        self.write_get_within(key, recursive, now, usize::MAX, out).map(|_| ())
+    }
+
+    /// Like `write_get`, but gives up once `out` holds more than `bytes_max`. Says whether it got to the end.
+    pub(crate) fn write_get_within(
+        &self,
+        key: &Key,
+        recursive: bool,
+        now: Stamp,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
         let node = self.tree.find(key).map_err(|miss| self.missing(key, &miss))?;
         out.extend_from_slice(b"{\"action\":\"get\",\"node\":");
-        if node.is_dir() {
-            self.write_listing(node, recursive, now, out);
-        } else {
+        if !node.is_dir() {
             node.write_json(now, out);
+        } else if !self.write_listing(node, recursive, now, bytes_max, out) {
+            return Ok(false);
         }
         out.extend_from_slice(b"}\n");
-        Ok(())
+        Ok(true)
     }
 
     /// Appends a directory. The directories being listed are a list here and not the call stack, however deep they are.
-    fn write_listing(&self, root: &Node, recursive: bool, now: Stamp, out: &mut Vec<u8>) {
+    fn write_listing(
+        &self,
+        root: &Node,
+        recursive: bool,
+        now: Stamp,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let list = |directory| Listing {
             directory,
             children: self.visible_children(directory),
@@ -46,6 +65,9 @@ impl Store {
         root.write_head(now, out);
         let mut open = vec![list(root)];
         while let Some(listing) = open.last_mut() {
+            if out.len() > bytes_max {
+                return false;
+            }
             let Some(child) = listing.children.next() else {
                 if listing.is_open {
                     out.push(b']');
@@ -63,6 +85,7 @@ impl Store {
                 child.write_json(now, out);
             }
         }
+        true
     }
 
     fn visible_children<'a>(

@@ -19,6 +19,7 @@ use quorate_core::bootstrap::{
 };
 use quorate_core::discovery::{Learned, member};
 use quorate_core::{ClusterId, MemberId, identity};
+use quorate_transport::http_client::Connector;
 
 use crate::config::{AdvertiseUrl, Config, InitialClusterState};
 use crate::peer_api::formation::{Announcement, PROTOCOL, Stage, show_bound};
@@ -220,13 +221,14 @@ impl Plan {
     }
 }
 
-/// Finds out how to start. `write_bound` puts the binding on the disk before anyone hears of it.
+/// Finds out how to start, asking peers through `connector`. `write_bound` puts the binding on the disk before anyone hears of it.
 ///
 /// # Errors
 /// See [`BootstrapError`].
 pub async fn run(
     plan: &Plan,
     forming: &Arc<Forming>,
+    connector: &dyn Connector,
     write_bound: impl Fn(&BTreeMap<MemberId, Incarnation>) -> std::io::Result<()>,
 ) -> Result<Started, BootstrapError> {
     let begun = Instant::now();
@@ -265,6 +267,6 @@ pub async fn run(
             tokio::time::sleep(if waited < EAGER_FOR { ROUND_PAUSE } else { ROUND_PAUSE_LATER })
                 .await;
         }
-        answers = ask::all(plan).await;
+        answers = ask::all(plan, connector).await;
     }
 }

@@ -12,20 +12,21 @@ use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
 use quorate_core::{Action, ErrorCode, Key, StoreError, StoreIndex};
 
-use super::Shared;
 use super::body::ApiBody;
+use super::caller::{self, Unproved};
 use super::content_type;
 use super::counters::Kind;
 use super::params::{self, KeysMethod, KeysRequest, Operation};
 use super::reply::{self, Reply, X_ETCD_CLUSTER_ID, X_ETCD_INDEX, X_RAFT_INDEX, X_RAFT_TERM};
 use super::request_body::FORM_MAX;
+use super::{Origin, Shared};
 use crate::member::{Committed, Member, ProposeError};
 use crate::watch::WatchError;
 
 /// What the path takes, in etcd's order.
 const METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
 
-/// The room a read's body is given at first: most nodes fit.
+/// The room an error's body is given at first.
 const NODE_BYTES: usize = 256;
 
 /// Answers a request for `path`, the decoded path after `/v2/keys`.
@@ -34,6 +35,7 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
     parts: &Parts,
     path: &[u8],
     body: B,
+    origin: &Origin<'_>,
 ) -> Reply {
     let Some(method) = KeysMethod::of(&parts.method) else {
         return reply::method_not_allowed(Some(METHODS));
@@ -51,6 +53,17 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
         }
     };
     drop(form);
+    if let Some(auth) = caller::enabled(shared) {
+        let who = Box::pin(caller::identify(shared, &auth, &parts.headers, origin)).await;
+        let refused = match who {
+            Ok(who) if caller::allows(&auth, &who, &request.operation, path) => None,
+            Ok(_) => Some(Unproved::Wrong),
+            Err(unproved) => Some(unproved),
+        };
+        if let Some(refused) = refused {
+            return not_allowed(shared, refused);
+        }
+    }
     carry_out(shared, method, request).await
 }
 
@@ -148,17 +161,16 @@ async fn read<M: Member>(
     if quorum {
         shared.member.read_barrier().await?;
     }
-    let mut body = Vec::with_capacity(NODE_BYTES);
-    let (shown, index) = if recursive {
-        // A whole tree is rendered from a frozen view, so that it holds up nobody.
-        let (machine, now) = shared.member.view(|machine, now| (machine.clone(), now));
-        (machine.write_get(key, true, now, &mut body), machine.index())
-    } else {
-        shared
-            .member
-            .view(|machine, now| (machine.write_get(key, false, now, &mut body), machine.index()))
-    };
-    shown.map(|()| success(shared, StatusCode::OK, ApiBody::full(body), index))
+    let (body, index) = shared.reads.render(&shared.member, key, recursive).await?;
+    Ok(success(shared, StatusCode::OK, ApiBody::full(body), index))
+}
+
+fn not_allowed<M: Member>(shared: &Shared<M>, refused: Unproved) -> Reply {
+    let error = StoreError::new(ErrorCode::Unauthorized, refused.text(), StoreIndex(0));
+    let mut reply = failure(shared, &error);
+    *reply.status_mut() = refused.status();
+    refused.add_to(reply.headers_mut());
+    reply
 }
 
 fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool) -> Reply {

@@ -10,10 +10,10 @@ use hyper::body::Body;
 use quorate_core::{MemberId, json};
 use serde_json::Value as Json;
 
-use super::Shared;
 use super::peer_url;
 use super::reply::{self, Reply, X_ETCD_CLUSTER_ID};
 use super::request_body::JSON_MAX;
+use super::{Origin, Shared, caller};
 use crate::member::{Member, MembershipError};
 
 /// What the path takes, in etcd's order.
@@ -25,14 +25,22 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
     parts: &Parts,
     rest: &[u8],
     body: B,
+    origin: &Origin<'_>,
 ) -> Reply {
+    let takes = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+    if !takes.contains(&parts.method) {
+        return reply::method_not_allowed(Some(METHODS));
+    }
+    let proved = caller::demand_root_to_change(shared, &parts.method, &parts.headers, origin);
+    if let Err(refusal) = proved.await {
+        return *refusal;
+    }
     let name = String::from_utf8_lossy(rest.strip_prefix(b"/").unwrap_or(rest));
     let mut reply = match parts.method {
         Method::GET => show(shared, &name),
         Method::POST => add(shared, parts, body).await,
         Method::PUT => update(shared, parts, &name, body).await,
-        Method::DELETE => remove(shared, &name).await,
-        _ => return reply::method_not_allowed(Some(METHODS)),
+        _ => remove(shared, &name).await,
     };
     reply.headers_mut().insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
     reply

@@ -5,14 +5,19 @@
 //! | this | routing, and what every answer has in common |
 //! | `keys`, `params`, `form`, `content_type`, `request_body` | `/v2/keys` |
 //! | `members`, `peer_url`, `stats`, `small`, `health` | every other path |
+//! | `auth`, `auth_json` | `/v2/auth` |
 //! | `access`, `url_path` | what is answered before routing |
+//! | `caller` | who asks, and whether that one may |
 //! | `reply`, `body`, `counters` | what answers are made of |
 //!
 //! Invariant: each request is answered exactly once, and the member is reached through [`Member`] alone. Left out: sockets, TLS
 //! and connections, which hand their requests to [`ClientApi::answer`].
 
 mod access;
+mod auth;
+mod auth_json;
 mod body;
+mod caller;
 mod content_type;
 mod counters;
 mod form;
@@ -21,6 +26,7 @@ mod keys;
 mod members;
 pub mod params;
 mod peer_url;
+mod reads;
 mod reply;
 mod request_body;
 mod small;
@@ -28,6 +34,7 @@ mod stats;
 mod url_path;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,7 +49,9 @@ pub use counters::HttpMetrics;
 pub use reply::Reply;
 pub use small::version_body;
 
+use crate::credentials::Credentials;
 use crate::member::Member;
+use reads::Reads;
 use request_body::BodyReader;
 use url_path::RequestPath;
 
@@ -62,6 +71,24 @@ struct Shared<M> {
     /// The cluster's ID as a header; it never changes.
     cluster_id: HeaderValue,
     bodies: BodyReader,
+    reads: Reads,
+    credentials: Credentials,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// How it came.
+    pub via: Via,
+    /// The address it came from, if known.
+    pub address: Option<IpAddr>,
+    /// The common name in the client's own certificate, if it was asked for one and that was verified.
+    pub certificate_name: Option<&'a str>,
+}
+
+impl Origin<'_> {
+    /// Plain text from nowhere in particular.
+    pub const PLAIN: Self = Self { via: Via::Plain, address: None, certificate_name: None };
 }
 
 /// How a request came.
@@ -86,19 +113,27 @@ impl<M: Member> ClientApi<M> {
         let cluster = member.status().cluster.to_string();
         // Hex digits are always a legal header value.
         let cluster_id = HeaderValue::try_from(cluster).unwrap_or(HeaderValue::from_static("0"));
-        let bodies = BodyReader::default();
-        Self(Arc::new(Shared { member, access, metrics, cluster_id, bodies }))
+        let shared = Shared {
+            member,
+            access,
+            metrics,
+            cluster_id,
+            bodies: BodyReader::default(),
+            reads: Reads::default(),
+            credentials: Credentials::new(),
+        };
+        Self(Arc::new(shared))
     }
 
     /// Answers one request on a client listener.
     pub async fn answer<B: Body<Data = Bytes> + Unpin>(
         &self,
         request: Request<B>,
-        via: Via,
+        origin: Origin<'_>,
     ) -> Reply {
         let shared = &*self.0;
         let (parts, body) = request.into_parts();
-        if via == Via::Plain
+        if origin.via == Via::Plain
             && let Some(refusal) = shared.access.refusal(&parts.uri, &parts.headers)
         {
             tracing::debug!(uri = %parts.uri.path(), "refused a host name that is not in the whitelist");
@@ -109,7 +144,7 @@ impl<M: Member> ClientApi<M> {
             reply::empty(StatusCode::OK)
         } else {
             match canonical(&parts) {
-                Ok(path) => route(shared, &parts, &path, body).await,
+                Ok(path) => route(shared, &parts, &path, body, &origin).await,
                 Err(reply) => *reply,
             }
         };
@@ -150,12 +185,16 @@ async fn route<M: Member, B: Body<Data = Bytes> + Unpin>(
     parts: &Parts,
     path: &[u8],
     body: B,
+    origin: &Origin<'_>,
 ) -> Reply {
     if let Some(key) = below(path, b"/v2/keys") {
-        return keys::answer(shared, parts, key, body).await;
+        return keys::answer(shared, parts, key, body, origin).await;
     }
     if let Some(rest) = below(path, b"/v2/members") {
-        return Box::pin(members::answer(shared, parts, rest, body)).await;
+        return Box::pin(members::answer(shared, parts, rest, body, origin)).await;
+    }
+    if let Some(rest) = below(path, b"/v2/auth") {
+        return Box::pin(auth::answer(shared, parts, rest, body, origin)).await;
     }
     let method = &parts.method;
     let query = parts.uri.query().unwrap_or_default();
@@ -164,7 +203,6 @@ async fn route<M: Member, B: Body<Data = Bytes> + Unpin>(
         b"/v2/stats/self" => stats::own(shared, method),
         b"/v2/stats/leader" => stats::leader(shared, method),
         b"/v2/stats/store" => stats::store(shared, method),
-        b"/v2/auth/enable" => small::auth_enabled(shared, method),
         b"/version" => small::version(shared, method),
         b"/health" => Box::pin(health::health(shared, method)).await,
         b"/livez" => health::checks(method, query, &shared.member.liveness()),

@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::{Value as Json, json};
 
 use super::body::ApiBody;
-use super::reply::{self, Reply, X_ETCD_CLUSTER_ID};
+use super::reply::{self, Reply};
 use super::request_body::JSON_MAX;
 use super::{ETCD_VERSION, Shared};
 use crate::logging::LogLevel;
@@ -45,16 +45,6 @@ pub fn version_body(cluster_version: Option<&str>) -> Bytes {
     json::write_string(&mut out, cluster_version.unwrap_or("not_decided").as_bytes());
     out.push(b'}');
     out.into()
-}
-
-/// `/v2/auth/enable`: there is no authentication by user here.
-pub(super) fn auth_enabled<M: Member>(shared: &Shared<M>, method: &Method) -> Reply {
-    if *method != Method::GET {
-        return reply::method_not_allowed(Some("GET"));
-    }
-    let mut reply = reply::json(StatusCode::OK, &b"{\"enabled\":false}\n"[..]);
-    reply.headers_mut().insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
-    reply
 }
 
 /// `/metrics`.

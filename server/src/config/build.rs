@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::cluster::InitialCluster;
 use super::discovery::MemberSource;
 use super::error::ConfigError;
-use super::model::{Allowed, Config, InitialClusterState, MetricsDetail, Retention};
+use super::model::{Allowed, Config, InitialClusterState, Retention};
 use super::settings::{Origin, Settings};
 use super::urls::{self, AdvertiseUrl, ListenUrl, Scheme};
-use super::{DefaultRoute, advertise, discovery, value};
+use super::{DefaultRoute, advertise, discovery, tls, value};
 use crate::logging::LogSettings;
 
 /// The longest election timeout etcd takes, in ms: beyond it a cluster would stay without leader for a minute.
@@ -46,6 +46,15 @@ pub(super) fn config(
         MemberSource::Flag => initial_cluster(settings, &name, &initial_advertise_peer_urls)?,
         MemberSource::Url(_) | MemberSource::Srv(_) => InitialCluster::default(),
     };
+    let urls = tls::Urls {
+        peer_listeners: &listen_peer_urls,
+        client_listeners: &listen_client_urls,
+        metrics_listeners: &listen_metrics_urls,
+        peers_advertised: &initial_advertise_peer_urls,
+        clients_advertised: &advertise_client_urls,
+        cluster: &initial_cluster,
+    };
+    let tls = tls::config(settings, &urls)?;
     Ok(Config {
         data_dir: PathBuf::from(settings.text("data-dir")),
         wal_dir: settings.given("wal-dir").map(PathBuf::from),
@@ -70,10 +79,7 @@ pub(super) fn config(
         strict_reconfig_check: boolean(settings, "strict-reconfig-check"),
         cors: allowed(settings.text("cors")),
         host_whitelist: allowed(settings.text("host-whitelist")),
-        metrics: match settings.text("metrics") {
-            "extensive" => MetricsDetail::Extensive,
-            _ => MetricsDetail::Basic,
-        },
+        tls,
         logging: logging(settings),
         name,
     })
@@ -138,9 +144,6 @@ fn listeners(settings: &Settings, flag: &'static str) -> Result<Vec<ListenUrl>, 
     let mut listeners = Vec::new();
     for text in value::items(settings.text(flag)) {
         let url = ListenUrl::parse(text).map_err(|cause| url_error(settings, flag, cause))?;
-        if url.scheme() == Scheme::Https {
-            return Err(ConfigError::TlsUrl { flag, url: url.to_string() });
-        }
         if !listeners.contains(&url) {
             listeners.push(url);
         }

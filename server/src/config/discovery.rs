@@ -6,13 +6,16 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_transport::dns::{DNS_PORT, Dns};
 use quorate_transport::endpoint::Endpoint;
+use quorate_transport::tls::{AllowedName, KeyPairFiles, Protocol, TlsSettings, Trust, Versions};
 
 use super::error::ConfigError;
 use super::settings::Settings;
+use super::tls::TlsConfigError;
 use super::value;
 
 /// Ports of URLs without one.
@@ -30,6 +33,9 @@ pub struct Discovery {
     pub fallback: Fallback,
     /// Where names are looked up (`--dns-server`).
     pub dns: Dns,
+    /// How the connection to the service is protected, if its URL asks for it (`--discovery-cacert`, `--discovery-cert`,
+    /// `--discovery-key`).
+    pub tls: Option<TlsSettings>,
 }
 
 /// Where the list of members comes from.
@@ -159,7 +165,51 @@ pub(super) fn config(settings: &Settings) -> Result<Discovery, ConfigError> {
             _ => Fallback::Exit,
         },
         dns: dns(settings)?,
+        tls: tls(settings)?,
     })
+}
+
+/// A service at an https:// URL is verified by the authorities named, or else by the system's.
+fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
+    let path = |flag: &str| settings.given(flag).map(PathBuf::from);
+    let (certificate, key) = (path("discovery-cert"), path("discovery-key"));
+    let half = |given: &str, lacking: &str| {
+        let (given, lacking) = (given.to_owned(), lacking.to_owned());
+        Err(ConfigError::from(TlsConfigError::HalfAPair { given, lacking }))
+    };
+    let key_pair = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(KeyPairFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => return half("discovery-cert", "discovery-key"),
+        (None, Some(_)) => return half("discovery-key", "discovery-cert"),
+    };
+    let trust = path("discovery-cacert").map_or(Trust::System, Trust::Bundle);
+    let is_https = matches!(source(settings)?, MemberSource::Url(url) if url.endpoint().is_tls);
+    if !is_https {
+        let flag = ["discovery-cacert", "discovery-cert"]
+            .into_iter()
+            .find(|flag| settings.given(flag).is_some());
+        return match flag {
+            None => Ok(None),
+            Some(flag) => Err(ConfigError::Discovery {
+                flag,
+                origin: settings.origin(flag),
+                reason: "there is no --discovery with an https:// URL, so nobody would be verified",
+            }),
+        };
+    }
+    Ok(Some(TlsSettings {
+        side: "discovery",
+        key_pair,
+        self_made_for: None,
+        trust,
+        dials: true,
+        revocations: None,
+        allowed: AllowedName::Any,
+        versions: Versions::default(),
+        suites: Vec::new(),
+        protocols: &[Protocol::Http11],
+    }))
 }
 
 /// A URL as it may be shown: without the token.

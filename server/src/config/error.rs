@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::cluster::ClusterError;
 use super::flags::Family;
 use super::settings::Origin;
+use super::tls::TlsConfigError;
 use super::urls::UrlError;
 
 /// A configuration that cannot be used.
@@ -111,18 +112,13 @@ pub enum ConfigError {
         /// What it belongs to.
         family: Family,
     },
-    /// A URL asks for TLS, which this release lacks.
-    #[error(
-        "--{flag} has {url}, and this release of quorate-server does not have TLS; use an http:// URL if plain HTTP is acceptable on this network"
-    )]
-    TlsUrl {
-        /// The flag.
-        flag: &'static str,
-        /// The URL.
-        url: String,
-    },
+    /// TLS flags that can't be used together.
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
     /// Peers are to talk over a unix socket.
-    #[error("--{flag} has {url}, but members reach each other over TCP only; use an http:// URL")]
+    #[error(
+        "--{flag} has {url}, but members reach each other over TCP only; use an http:// or https:// URL"
+    )]
     UnixPeerUrl {
         /// The flag.
         flag: &'static str,

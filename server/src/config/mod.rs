@@ -24,6 +24,7 @@ pub mod model;
 mod nearest;
 mod report;
 mod settings;
+pub mod tls;
 pub mod urls;
 pub mod value;
 
@@ -35,8 +36,9 @@ pub use argv::PROGRAM;
 pub use cluster::{ClusterError, InitialCluster, resolve_by_system};
 pub use discovery::{Discovery, DiscoveryUrl, Fallback, MemberSource, SrvNames};
 pub use error::ConfigError;
-pub use model::{Allowed, Config, InitialClusterState, MetricsDetail, Retention};
+pub use model::{Allowed, Config, InitialClusterState, Retention};
 pub use settings::{Origin, Settings};
+pub use tls::{TlsConfig, TlsConfigError};
 pub use urls::{AdvertiseUrl, BindTarget, ListenUrl, Scheme, UrlError};
 
 use argv::CommandLine;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::cluster::InitialCluster;
 use super::discovery::Discovery;
+use super::tls::TlsConfig;
 use super::urls::{AdvertiseUrl, ListenUrl};
 use crate::logging::LogSettings;
 
@@ -56,8 +57,8 @@ pub struct Config {
     pub cors: Allowed,
     /// Host names that requests may be addressed to (`--host-whitelist`).
     pub host_whitelist: Allowed,
-    /// How much `/metrics` tells (`--metrics`).
-    pub metrics: MetricsDetail,
+    /// How connections are protected (`--cert-file`, `--peer-cert-file` and what goes with them).
+    pub tls: TlsConfig,
     /// What is logged, how and where (`--log-level`, `--logger`, `--log-outputs`, `--debug`).
     pub logging: LogSettings,
 }
@@ -110,13 +111,4 @@ impl Allowed {
             Self::Only(names) => names.iter().any(|allowed| allowed == name),
         }
     }
-}
-
-/// What `--metrics` says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MetricsDetail {
-    /// Counters and gauges, and histograms of the server's own work.
-    Basic,
-    /// Request histograms as well.
-    Extensive,
 }

@@ -44,7 +44,8 @@ impl Node {
         let (raft, leadership) = replicate(&ingredients, &ground).await?;
         let services = Services::start(&ingredients, &ground, &raft, &leadership);
         let endpoint = Arc::new(endpoint(&ingredients, &ground, &raft, &services));
-        let Ingredients { config, own, founders, log, snapshots, metrics, logging } = ingredients;
+        let Ingredients { config, own, founders, log, snapshots, metrics, logging, connector: _ } =
+            ingredients;
         let Ground {
             clock: _,
             started_at,
@@ -104,7 +105,8 @@ impl Ground {
         let (own, metrics) = (ingredients.own, &ingredients.metrics);
         let clock = Arc::new(ClusterClock::default());
         let refusals = Arc::new(Refusals::new(Arc::clone(metrics)));
-        let links = Arc::new(Links::new(own, Arc::clone(&refusals) as _));
+        let connector = Arc::clone(&ingredients.connector);
+        let links = Arc::new(Links::new(own, connector, Arc::clone(&refusals) as _));
         let elections = Arc::new(Elections::new(own.member.0, Arc::clone(metrics)));
         let takeover = Takeover::new(own.member, Arc::clone(&links), Arc::clone(&elections));
         Self {
@@ -132,6 +134,7 @@ async fn replicate(
         links: Arc::clone(&ground.links),
         takeover: Arc::clone(&ground.takeover),
         patience: (config.election_timeout * 2).max(APPEND_PATIENCE_MIN),
+        clock: Arc::clone(&ground.clock),
         elections: Arc::clone(&ground.elections),
         metrics: Arc::clone(metrics),
     };
@@ -226,6 +229,7 @@ fn endpoint(
         snapshots: Arc::clone(&ingredients.snapshots),
         refusals: Arc::clone(&ground.refusals),
         space: ingredients.log.space(),
+        clock: Arc::clone(&ground.clock),
         elections: Arc::clone(&ground.elections),
         metrics: Arc::clone(&ingredients.metrics),
     };

@@ -118,8 +118,7 @@ impl LinkObserver for Refusals {
         self.metrics.peers().linked(peer, class, is_up);
     }
 
-    fn refused(&self, peer: MemberId, refusal: &Refusal) {
-        tracing::warn!(%peer, code = ?refusal.code, "a peer refused this member: {refusal}");
+    fn refused(&self, _peer: MemberId, refusal: &Refusal) {
         if refusal.code == RefusalCode::RemovedMember {
             self.for_good.send_replace(Some(refusal.clone()));
         }

@@ -32,6 +32,10 @@ impl Peer for Node {
         self.0.replica.view(|machine, _| machine.members().iter().cloned().collect())
     }
 
+    fn applied(&self) -> u64 {
+        self.0.replica.applied_index()
+    }
+
     fn removed(&self) -> Vec<MemberId> {
         self.0.replica.view(|machine, _| machine.members().removed().collect())
     }

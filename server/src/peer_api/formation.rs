@@ -46,6 +46,9 @@ pub enum Stage {
         members: Vec<Entry>,
         /// IDs of former members.
         removed: Vec<String>,
+        /// The index up to which the answering member has applied the log, at least.
+        #[serde(default)]
+        applied: u64,
     },
 }
 
@@ -99,13 +102,14 @@ impl Announcement {
                 incarnation: Incarnation(self.incarnation),
                 bound: bound.map(parse_bound).transpose()?,
             },
-            Stage::Formed { cluster, members, removed } => Answer::Formed {
+            Stage::Formed { cluster, members, removed, applied } => Answer::Formed {
                 cluster: ClusterId(parse_id(&cluster)?),
                 members: members.into_iter().map(Known::try_from).collect::<Result<_, _>>()?,
                 removed: removed
                     .iter()
                     .map(|id| parse_id(id).map(MemberId))
                     .collect::<Result<_, _>>()?,
+                applied,
             },
         })
     }
@@ -199,12 +203,13 @@ mod tests {
             incarnation: None,
         };
         let members = vec![Entry::from(&known)];
-        let stage =
-            Stage::Formed { cluster: "cafe".to_owned(), members, removed: vec!["7".to_owned()] };
+        let removed = vec!["7".to_owned()];
+        let stage = Stage::Formed { cluster: "cafe".to_owned(), members, removed, applied: 12 };
         let answer = Answer::Formed {
             cluster: ClusterId(0xcafe),
             members: vec![known],
             removed: vec![MemberId(7)],
+            applied: 12,
         };
         assert_eq!(round_trip(stage).unwrap(), answer);
     }

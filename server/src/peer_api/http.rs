@@ -36,6 +36,8 @@ pub trait Peer: Send + Sync + 'static {
     fn known(&self) -> Vec<Known>;
     /// All members as the store shows them.
     fn members(&self) -> Vec<Member>;
+    /// The index up to which it has applied the log.
+    fn applied(&self) -> u64;
     /// The IDs of former members.
     fn removed(&self) -> Vec<MemberId>;
     /// The body of `/version`.
@@ -80,6 +82,8 @@ impl<P: Peer> PeerHttp<P> {
     /// Nothing while this member does not know who the others are.
     fn announcement(&self) -> Option<Announcement> {
         let Some(peer) = self.peer.get() else { return self.forming.announcement() };
+        // Read first: what follows may be newer than this says, never older.
+        let applied = peer.applied();
         Some(Announcement {
             protocol: PROTOCOL,
             member: peer.member().to_string(),
@@ -88,6 +92,7 @@ impl<P: Peer> PeerHttp<P> {
                 cluster: peer.cluster().to_string(),
                 members: peer.known().iter().map(Entry::from).collect(),
                 removed: peer.removed().iter().map(ToString::to_string).collect(),
+                applied,
             },
         })
     }

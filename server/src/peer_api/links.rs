@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use quorate_core::MemberId;
+use quorate_transport::dns;
 use quorate_transport::endpoint::{Address, Endpoint};
-use quorate_transport::http_client::{Connector, PlainConnector};
-use tokio::net::{TcpStream, UnixStream};
+use quorate_transport::http_client::Connector;
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::link::{Class, LinkError, LinkLimits, LinkObserver, Local, PeerLink, Target};
@@ -22,6 +23,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
 /// See the module.
 pub struct Links {
     own: Local,
+    connector: Arc<dyn Connector>,
     observer: Arc<dyn LinkObserver>,
     peers: RwLock<BTreeMap<MemberId, Arc<Peer>>>,
 }
@@ -31,6 +33,16 @@ struct Peer {
     heartbeat: PeerLink,
     log: PeerLink,
     snapshot: PeerLink,
+}
+
+impl Peer {
+    fn link(&self, class: Class) -> &PeerLink {
+        match class {
+            Class::Heartbeat => &self.heartbeat,
+            Class::Log => &self.log,
+            Class::Snapshot => &self.snapshot,
+        }
+    }
 }
 
 /// Why a message has no answer.
@@ -56,10 +68,10 @@ pub enum Reachability {
 }
 
 impl Links {
-    /// No links yet.
+    /// No links yet; `connector` opens them.
     #[must_use]
-    pub fn new(own: Local, observer: Arc<dyn LinkObserver>) -> Self {
-        Self { own, observer, peers: RwLock::default() }
+    pub fn new(own: Local, connector: Arc<dyn Connector>, observer: Arc<dyn LinkObserver>) -> Self {
+        Self { own, connector, observer, peers: RwLock::default() }
     }
 
     /// Makes sure that there are links to `member` and that they lead to `urls`.
@@ -78,6 +90,13 @@ impl Links {
         });
     }
 
+    /// `member` has just linked to this one for calls of `class`: it can be reached for them, too.
+    pub fn heard_of(&self, member: MemberId, class: Class) {
+        if let Some(peer) = self.peers.read().get(&member) {
+            peer.link(class).heard_of_peer();
+        }
+    }
+
     /// Closes the links to members that are not among `members`.
     pub fn retain(&self, members: impl Fn(MemberId) -> bool) {
         self.peers.write().retain(|member, _| members(*member));
@@ -85,7 +104,6 @@ impl Links {
 
     fn connect(&self, member: MemberId, urls: &[String]) -> Peer {
         let (sender, receiver) = watch::channel(urls.to_vec());
-        let connector: Arc<dyn Connector> = Arc::new(PlainConnector);
         let link = |class| {
             let target = Target { member, urls: receiver.clone() };
             let limits = LinkLimits::of(class);
@@ -94,7 +112,7 @@ impl Links {
                 self.own,
                 class,
                 limits,
-                Arc::clone(&connector),
+                Arc::clone(&self.connector),
                 Arc::clone(&self.observer),
             )
         };
@@ -115,14 +133,7 @@ impl Links {
         timeout: Duration,
     ) -> impl Future<Output = Result<Bytes, SubmitError>> + Send + use<> {
         let peer = self.peers.read().get(&member).map(Arc::clone);
-        let answer = peer.map(|peer| {
-            let link = match kind.class() {
-                Class::Heartbeat => &peer.heartbeat,
-                Class::Log => &peer.log,
-                Class::Snapshot => &peer.snapshot,
-            };
-            link.submit(kind as u8, body)
-        });
+        let answer = peer.map(|peer| peer.link(kind.class()).submit(kind as u8, body));
         async move {
             let answer = match answer {
                 Some(Ok(answer)) => answer,
@@ -187,9 +198,7 @@ async fn knock(url: &str) -> Reachability {
     let Ok(Endpoint { address, .. }) = url.parse() else { return Reachability::Unknown };
     let attempt = async {
         match &address {
-            Address::Tcp { host, port } => {
-                TcpStream::connect((host.as_str(), *port)).await.map(drop)
-            }
+            Address::Tcp { host, port } => dns::connect(host, *port).await.map(drop),
             Address::Unix(path) => UnixStream::connect(path).await.map(drop),
         }
     };

@@ -95,6 +95,9 @@ pub struct Append {
     /// How far the leader knows the log to be committed.
     #[prost(message, optional, tag = "4")]
     pub commit: Option<EntryId>,
+    /// The cluster's time when the leader sent this, in nanoseconds since 1970; 0 if it does not say.
+    #[prost(fixed64, tag = "5")]
+    pub stamp: u64,
 }
 
 /// How an [`Append`] went. `outcome`: 0 appended and durable, 1 partly (up to `matched`), 2 conflict at the previous

@@ -19,6 +19,7 @@ use super::membership::Membership;
 use super::proposals::Proposals;
 use super::takeover::Takeover;
 use super::{Raft, reads, snapshot_transfer, wire};
+use crate::clock::ClusterClock;
 use crate::metrics::Metrics;
 use crate::node::Refusals;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
@@ -46,6 +47,8 @@ pub struct PeerServer {
     pub refusals: Arc<Refusals>,
     /// Whether the disk has room.
     pub space: watch::Receiver<Space>,
+    /// Hears the cluster's time.
+    pub clock: Arc<ClusterClock>,
     /// Hears of signs of the leader.
     pub elections: Arc<Elections>,
     /// Counts.
@@ -59,6 +62,7 @@ impl PeerService for PeerServer {
     fn serve(self: Arc<Self>, inbound: Inbound) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let peer = inbound.hello.from;
+            self.takeover.connection_began(peer, inbound.hello.class);
             match inbound.hello.class {
                 Class::Log => {
                     self.serve_log(inbound).await;
@@ -90,7 +94,7 @@ impl PeerServer {
                 frame = frames.next(), if room => match frame {
                     Some(Request { kind, id, body }) if kind == Kind::Append as u8 => {
                         self.metrics.peers().append_received();
-                        let mut append = Box::pin(append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), id, body));
+                        let mut append = Box::pin(Arc::clone(self).append(id, body));
                         // The first poll hands the entries over; doing it here keeps them in order.
                         match futures_util::poll!(&mut append) {
                             Poll::Ready(done) => appends.push_back(Box::pin(std::future::ready(done))),
@@ -124,15 +128,11 @@ impl PeerServer {
         }
     }
 
-    async fn respond(&self, kind: u8, body: Bytes) -> Reply {
+    async fn respond(self: &Arc<Self>, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind)
             .ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
-            Kind::Heartbeat | Kind::Append => {
-                append(self.raft.clone(), Arc::clone(&self.elections), self.is_exhausted(), 0, body)
-                    .await
-                    .1
-            }
+            Kind::Heartbeat | Kind::Append => Arc::clone(self).append(0, body).await.1,
             Kind::Vote => self.vote(body).await,
             Kind::PreVote => {
                 let (request, _) = wire::decode_vote(body).map_err(text)?;
@@ -172,6 +172,23 @@ impl PeerServer {
         }
     }
 
+    async fn append(self: Arc<Self>, id: u64, body: Bytes) -> (u64, Reply) {
+        let reply = async {
+            let (request, stamp) = wire::decode_append(body).map_err(text)?;
+            if self.is_exhausted() && !request.entries.is_empty() {
+                self.elections.heard_of_leader();
+                return Err("this member's disk has no room for further entries".to_owned());
+            }
+            let response = self.raft.append_entries(request).await.map_err(text)?;
+            if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                self.elections.heard_of_leader();
+                self.clock.heard(stamp);
+            }
+            Ok(wire::encode_append_reply(&response).into())
+        };
+        (id, reply.await)
+    }
+
     /// Whether the log can take nothing but votes: entries would wait for room, and votes behind them.
     fn is_exhausted(&self) -> bool {
         *self.space.borrow() == Space::Exhausted
@@ -192,28 +209,6 @@ impl PeerServer {
         Batch::decode(forward.batch.clone()).map_err(text)?;
         Ok(self.proposals.forward(forward.batch, forward.term).await.encode_to_vec().into())
     }
-}
-
-async fn append(
-    raft: Raft,
-    elections: Arc<Elections>,
-    is_exhausted: bool,
-    id: u64,
-    body: Bytes,
-) -> (u64, Reply) {
-    let reply = async {
-        let request = wire::decode_append(body).map_err(text)?;
-        if is_exhausted && !request.entries.is_empty() {
-            elections.heard_of_leader();
-            return Err("this member's disk has no room for further entries".to_owned());
-        }
-        let response = raft.append_entries(request).await.map_err(text)?;
-        if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-            elections.heard_of_leader();
-        }
-        Ok(wire::encode_append_reply(&response).into())
-    };
-    (id, reply.await)
 }
 
 /// Why a call has no answer, as the peer's log will show it; programs go by the call's absence of one.

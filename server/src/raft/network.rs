@@ -23,6 +23,7 @@ use super::snapshots::StoredSnapshot;
 use super::takeover::Takeover;
 use super::types::{LogId, PeerNode, SnapshotOf, TypeConfig, VoteOf};
 use super::wire;
+use crate::clock::ClusterClock;
 use crate::metrics::Metrics;
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::Kind;
@@ -43,6 +44,8 @@ pub struct Network {
     pub takeover: Arc<Takeover>,
     /// How long a peer may take to answer an append before it counts as lost.
     pub patience: Duration,
+    /// Tells followers the cluster's time.
+    pub clock: Arc<ClusterClock>,
     /// Hears that this member stands for election.
     pub elections: Arc<Elections>,
     /// Counts.
@@ -86,7 +89,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         _option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
         let timed = Timed::begin(&self.network.metrics, self.target, self.append);
-        let reply = self.call(self.append, wire::encode_append(&rpc), self.network.patience).await;
+        let body = wire::encode_append(&rpc, self.network.clock.leading(rpc.vote.leader_id.term));
+        let reply = self.call(self.append, body, self.network.patience).await;
         timed.end(reply.is_ok());
         let reply = reply?;
         wire::decode_append_reply(reply).map_err(bad_reply)
@@ -104,6 +108,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
             links: Arc::clone(&self.network.links),
             target: self.target,
             kind: self.append,
+            clock: Arc::clone(&self.network.clock),
             patience: self.network.patience,
             metrics: Arc::clone(&self.network.metrics),
             input: Some(input),
@@ -177,6 +182,7 @@ struct Pipeline<S> {
     links: Arc<Links>,
     target: MemberId,
     kind: Kind,
+    clock: Arc<ClusterClock>,
     patience: Duration,
     metrics: Arc<Metrics>,
     /// The appends still to be sent; none once the library has no more.
@@ -223,7 +229,8 @@ where
     fn send(&mut self, request: AppendEntriesRequest<TypeConfig>) {
         let previous = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id).or(previous);
-        let body = wire::encode_append(&request);
+        let stamp = self.clock.leading(request.vote.leader_id.term);
+        let body = wire::encode_append(&request, stamp);
         drop(request);
         let timed = Timed::begin(&self.metrics, self.target, self.kind);
         let reply = self.links.submit(self.target, self.kind, body.into(), self.patience);

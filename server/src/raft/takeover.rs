@@ -19,6 +19,7 @@ use super::elections::Elections;
 use super::leadership::Leadership;
 use super::types::{LogId, TypeConfig};
 use super::{Raft, entry_id, log_id};
+use crate::peer_api::link::Class;
 use crate::peer_api::links::{Links, Reachability};
 use crate::peer_api::messages::{Kind, LeaderLost, LeaderLostReply};
 
@@ -68,6 +69,11 @@ impl Takeover {
     pub fn attach(&self, raft: Raft, leadership: Leadership) {
         // Called once, by the node that made both.
         let _ = self.raft.set((raft, leadership));
+    }
+
+    /// `peer` has just linked to this member: whoever needs its word on a lost leader must not wait for the next attempt.
+    pub fn connection_began(&self, peer: MemberId, class: Class) {
+        self.links.heard_of(peer, class);
     }
 
     /// A connection from `peer` ended. If it was the leader's, look whether its process is gone, and if so act.

@@ -5,8 +5,8 @@
 //! from the member it wrote to, and outcomes need not travel back from the leader.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -17,9 +17,6 @@ use crate::replica::Outcome;
 /// The result of a proposed operation and where in the log it was applied.
 pub type Answer = Result<Committed, ProposeError>;
 
-/// Room for this many requests a millisecond before two process lives could give out the same number.
-const REQUESTS_PER_MS: u64 = 1 << 20;
-
 /// See the module.
 pub struct Waiters {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
@@ -28,11 +25,9 @@ pub struct Waiters {
 
 impl Default for Waiters {
     fn default() -> Self {
-        // Numbers start at the wall clock, so that a restarted member does not take an outcome of its former life for a new one.
-        let since_epoch =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let start =
-            u64::try_from(since_epoch.as_millis()).unwrap_or(1).saturating_mul(REQUESTS_PER_MS);
+        // Numbers start by chance, so that a restarted member does not take an outcome of its former life for a new one. A wall
+        // clock would not do: on a machine that has none of its own, every start is at the same time.
+        let start = RandomState::new().hash_one(std::process::id());
         Self { waiting: Mutex::default(), next: AtomicU64::new(start) }
     }
 }
@@ -102,5 +97,18 @@ impl Registration<'_> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         self.waiters.waiting.lock().remove(&self.request);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_lives_give_out_different_numbers_whatever_the_clock() {
+        let first = |waiters: &Waiters| waiters.register().0.request();
+        let lives: std::collections::BTreeSet<u64> =
+            (0..1000).map(|_| first(&Waiters::default()) >> 20).collect();
+        assert_eq!(lives.len(), 1000);
     }
 }

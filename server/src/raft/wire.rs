@@ -7,6 +7,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use prost::Message as _;
+use quorate_core::Stamp;
 
 use super::convert::{entry_from_record, entry_to_record, vote_from_record, vote_to_record};
 use super::types::{EntryOf, LogId, TypeConfig, VoteOf};
@@ -31,30 +32,33 @@ pub enum WireError {
     Invalid(&'static str),
 }
 
-/// An append request as bytes.
+/// An append request as bytes, with the cluster's time at the leader.
 #[must_use]
-pub fn encode_append(request: &AppendEntriesRequest<TypeConfig>) -> Vec<u8> {
+pub fn encode_append(request: &AppendEntriesRequest<TypeConfig>, stamp: Stamp) -> Vec<u8> {
     wire::Append {
         vote: Some(vote_to_record(&request.vote)),
         previous: request.prev_log_id.as_ref().map(entry_id),
         entries: request.entries.iter().cloned().map(entry_to_record).collect(),
         commit: request.leader_commit.as_ref().map(entry_id),
+        stamp: stamp.0,
     }
     .encode_to_vec()
 }
 
-/// An append request from bytes.
+/// An append request from bytes, and the cluster's time at the leader; zero if it did not say.
 ///
 /// # Errors
 /// When the bytes are no such request.
-pub fn decode_append(body: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, WireError> {
+pub fn decode_append(body: Bytes) -> Result<(AppendEntriesRequest<TypeConfig>, Stamp), WireError> {
     let message = wire::Append::decode(body)?;
-    Ok(AppendEntriesRequest {
+    let stamp = Stamp(message.stamp);
+    let request = AppendEntriesRequest {
         vote: vote(message.vote)?,
         prev_log_id: place(message.previous)?,
         entries: message.entries.into_iter().map(entry).collect::<Result<_, _>>()?,
         leader_commit: place(message.commit)?,
-    })
+    };
+    Ok((request, stamp))
 }
 
 /// The answer to an append request, as bytes.
@@ -234,7 +238,8 @@ mod tests {
         let vote = record::Vote { term, candidate: 1, committed: true };
         let blank = record::Payload::Blank(record::Blank {});
         let entries = vec![record::Entry::new(record::EntryId::new(1, index), blank)];
-        let message = wire::Append { vote: Some(vote), entries, previous: None, commit: None };
+        let message =
+            wire::Append { vote: Some(vote), entries, previous: None, commit: None, stamp: 0 };
         decode_append(message.encode_to_vec().into()).map(drop)
     }
 

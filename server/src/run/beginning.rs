@@ -5,9 +5,9 @@
 
 use quorate_core::bootstrap::{Disk, Listed};
 use quorate_core::discovery::{Learned, fingerprint, member};
-use quorate_transport::http_client::{Connector, PlainConnector};
+use quorate_transport::http_client::Connector;
 
-use super::{FormationFile, RunError, bound, disk, plan};
+use super::{FormationFile, RunError, bound, disk, plan, protection};
 use crate::bootstrap::learn::{Source, changed, learn};
 use crate::bootstrap::learned_file::LearnedFile;
 use crate::bootstrap::records::Records;
@@ -24,28 +24,31 @@ pub(super) async fn begin(
     data_dir: &DataDir,
     file: &FormationFile,
     forming: &Arc<Forming>,
+    connector: &dyn Connector,
 ) -> Result<(Plan, Started), RunError> {
     if config.discovery.source == MemberSource::Flag {
-        return decide(plan(config, data_dir, file)?, file, forming).await;
+        return decide(plan(config, data_dir, file)?, file, forming, connector).await;
     }
     let disk = disk(data_dir);
     let learned_file = LearnedFile::open(data_dir.path());
     if disk != Disk::Fresh {
-        return decide(restarting(config, disk, file, learned_file), file, forming).await;
+        let plan = restarting(config, disk, file, learned_file);
+        return decide(plan, file, forming, connector).await;
     }
     refuse_contradiction(config)?;
     let learned_file = learned_file?;
     learned_file.of_source(&fingerprint(&source_text(config)));
-    learn_and_decide(config, file, forming, &learned_file).await
+    learn_and_decide(config, file, forming, &learned_file, connector).await
 }
 
 async fn decide(
     plan: Plan,
     file: &FormationFile,
     forming: &Arc<Forming>,
+    connector: &dyn Connector,
 ) -> Result<(Plan, Started), RunError> {
     forming.learned(&plan);
-    let started = bootstrap::run(&plan, forming, |bound| file.bind(bound)).await?;
+    let started = bootstrap::run(&plan, forming, connector, |bound| file.bind(bound)).await?;
     Ok((plan, started))
 }
 
@@ -71,9 +74,10 @@ async fn learn_and_decide(
     file: &FormationFile,
     forming: &Arc<Forming>,
     learned_file: &LearnedFile,
+    connector: &dyn Connector,
 ) -> Result<(Plan, Started), RunError> {
-    let connector = PlainConnector;
-    let mut source = source(config, learned_file, &connector);
+    let service = protection::discovery_connector(config)?;
+    let mut source = source(config, learned_file, &*service);
     let mut learned = match learned_file.learned(&token(config))? {
         Some(learned) => learned,
         None => {
@@ -91,7 +95,7 @@ async fn learn_and_decide(
         let plan = Plan::of(config, Disk::Fresh, learned.clone(), incarnation, bound(file));
         forming.learned(&plan);
         tokio::select! {
-            started = bootstrap::run(&plan, forming, |bound| file.bind(bound)) => {
+            started = bootstrap::run(&plan, forming, connector, |bound| file.bind(bound)) => {
                 return Ok((plan, started?));
             }
             now = changed(&mut source, &learned) => {

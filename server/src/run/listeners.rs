@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use quorate_transport::acceptor::Plain;
 use quorate_transport::endpoint::Endpoint;
-use quorate_transport::http_server::HttpServer;
+use quorate_transport::http_server::{Handler, HttpServer};
 use quorate_transport::limits::ServerLimits;
 use quorate_transport::listener::Listener;
+use quorate_transport::tls::TlsAcceptor;
 
 use tokio::runtime::Handle;
 
 use super::RunError;
 use super::service::{ClientService, MetricsService};
-use crate::client_api::{Access, ClientApi};
-use crate::config::{Allowed, BindTarget, Config, ListenUrl};
+use crate::client_api::{Access, ClientApi, Via};
+use crate::config::{Allowed, BindTarget, Config, ListenUrl, Scheme};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer_api::http::PeerHttp;
@@ -57,6 +58,7 @@ async fn bind(urls: Vec<ListenUrl>) -> Result<Vec<Listener>, RunError> {
             BindTarget::Tcp(address) => Endpoint::tcp(address.ip().to_string(), address.port()),
             BindTarget::Unix(path) => Endpoint::unix(path),
         };
+        let endpoint = Endpoint { is_tls: url.scheme() == Scheme::Https, ..endpoint };
         let listener = Listener::bind(&endpoint).await?;
         tracing::info!(url = %url, endpoint = %listener.local_endpoint(), "listening");
         listeners.push(listener);
@@ -66,11 +68,12 @@ async fn bind(urls: Vec<ListenUrl>) -> Result<Vec<Listener>, RunError> {
 
 impl PeerListeners {
     /// Serves peers from now on.
-    pub(super) fn serve(self, http: &Arc<PeerHttp<Node>>) -> Vec<HttpServer> {
-        let serve = |listener| {
-            HttpServer::spawn(listener, Plain, Arc::clone(http), ServerLimits::default())
-        };
-        self.0.into_iter().map(serve).collect()
+    pub(super) fn serve(
+        self,
+        http: &Arc<PeerHttp<Node>>,
+        tls: Option<&TlsAcceptor>,
+    ) -> Result<Vec<HttpServer>, RunError> {
+        self.0.into_iter().map(|listener| serve(listener, tls, http)).collect()
     }
 }
 
@@ -81,26 +84,41 @@ impl ClientListeners {
         config: &Config,
         node: &Node,
         metrics: &Metrics,
+        tls: Option<TlsAcceptor>,
         runtime: &Handle,
-    ) -> Vec<HttpServer> {
+    ) -> Result<Vec<HttpServer>, RunError> {
         let _inside = runtime.enter();
         let access = Access { origins: names(&config.cors), hosts: names(&config.host_whitelist) };
         let api = ClientApi::new(node.clone(), access, metrics.http().clone());
-        let clients = Arc::new(ClientService::new(api.clone(), node.clone()));
+        let service = |via| Arc::new(ClientService::new(api.clone(), node.clone(), via));
+        let (plainly, protected) = (service(Via::Plain), service(Via::Tls));
         let counts = metrics;
-        let metrics = Arc::new(MetricsService::new(api));
-        let limits = ServerLimits::default();
-        let clients = self
-            .clients
-            .into_iter()
-            .map(|l| HttpServer::spawn(l, Plain, Arc::clone(&clients), limits));
-        let metrics = self
-            .metrics
-            .into_iter()
-            .map(|l| HttpServer::spawn(l, Plain, Arc::clone(&metrics), limits));
-        let servers: Vec<HttpServer> = clients.chain(metrics).collect();
+        let metrics = Arc::new(MetricsService::new(api.clone()));
+        let clients = self.clients.into_iter().map(|listener| {
+            let service = if listener.local_endpoint().is_tls { &protected } else { &plainly };
+            serve(listener, tls.as_ref(), service)
+        });
+        let metrics = self.metrics.into_iter().map(|it| serve(it, tls.as_ref(), &metrics));
+        let servers: Vec<HttpServer> = clients.chain(metrics).collect::<Result<_, _>>()?;
         servers.iter().for_each(|server| counts.add_listener(server.traffic()));
-        servers
+        Ok(servers)
+    }
+}
+
+fn serve<H: Handler>(
+    listener: Listener,
+    tls: Option<&TlsAcceptor>,
+    handler: &Arc<H>,
+) -> Result<HttpServer, RunError> {
+    let (handler, limits) = (Arc::clone(handler), ServerLimits::default());
+    match (listener.local_endpoint().is_tls, tls) {
+        (false, _) => Ok(HttpServer::spawn(listener, Plain, handler, limits)),
+        (true, Some(tls)) => Ok(HttpServer::spawn(listener, tls.clone(), handler, limits)),
+        // The configuration sees to it; should it ever not, nothing is served unprotected.
+        (true, None) => Err(RunError::Address(format!(
+            "{} speaks TLS, and there is no certificate to show; name one",
+            listener.local_endpoint()
+        ))),
     }
 }
 

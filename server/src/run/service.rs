@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use quorate_transport::connections::Connection;
 use quorate_transport::http_server::Handler;
 
-use crate::client_api::{ApiBody, ClientApi, Via};
+use crate::client_api::{ApiBody, ClientApi, Origin, Via};
 use crate::node::Node;
 
 /// How long a request waits for a member that is still joining. Clients with several endpoints go on to the next one.
@@ -21,13 +21,14 @@ const JOIN_CHECK: Duration = Duration::from_millis(5);
 pub(super) struct ClientService {
     api: ClientApi<Node>,
     node: Node,
+    via: Via,
     /// Set once and for all when the member may serve.
     serves: AtomicBool,
 }
 
 impl ClientService {
-    pub(super) fn new(api: ClientApi<Node>, node: Node) -> Self {
-        Self { api, node, serves: AtomicBool::new(false) }
+    pub(super) fn new(api: ClientApi<Node>, node: Node, via: Via) -> Self {
+        Self { api, node, via, serves: AtomicBool::new(false) }
     }
 
     /// Whether requests for the store may be answered; waits a while for a member that is still joining.
@@ -53,7 +54,7 @@ impl Handler for ClientService {
     async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _connection: Connection,
+        connection: Connection,
     ) -> Response<ApiBody> {
         if !self.serves.load(Ordering::Relaxed)
             && !Box::pin(self.may_serve(request.uri().path())).await
@@ -63,7 +64,13 @@ impl Handler for ClientService {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         }
-        self.api.answer(request, Via::Plain).await
+        let far = connection.identity();
+        let origin = Origin {
+            via: self.via,
+            address: far.address.map(|address| address.ip()),
+            certificate_name: far.certificate.as_ref().and_then(|it| it.common_name.as_deref()),
+        };
+        self.api.answer(request, origin).await
     }
 }
 

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
 use quorate_core::{ClusterId, Command, Machine, MemberId, Roster, RosterMember, Stamp, WatchSpec};
-use quorate_server::client_api::{Access, ClientApi, HttpMetrics, Via};
+use quorate_server::client_api::{Access, ClientApi, HttpMetrics, Origin};
 use quorate_server::logging::LogLevel;
 use quorate_server::member::Role;
 use quorate_server::member::{
@@ -268,7 +268,7 @@ pub(crate) async fn serve(api: ClientApi<Fake>, serves: Serves) -> SocketAddr {
                     let api = api.clone();
                     async move {
                         Ok::<_, std::convert::Infallible>(match serves {
-                            Serves::Clients => api.answer(request, Via::Plain).await,
+                            Serves::Clients => api.answer(request, Origin::PLAIN).await,
                             Serves::MetricsOnly => api.answer_metrics(request).await,
                         })
                     }

@@ -4,6 +4,7 @@
 //! - [`Account`]: what was acknowledged, checked against what the members hold.
 //! - [`agreed_store`]: waits until all members hold the same store.
 //! - [`Follower`]: a watcher that moves between members and must miss nothing.
+//! - [`Register`]: a number that only rises, and readers that check it.
 //! - [`roster`]: the membership API.
 //! - [`turn`]: keeps tests that measure time apart from the others.
 //!
@@ -12,6 +13,7 @@
 mod account;
 mod follower;
 mod load;
+mod register;
 pub mod roster;
 mod store;
 pub mod turn;
@@ -19,4 +21,5 @@ pub mod turn;
 pub use account::{Account, Ack};
 pub use follower::{Follower, Manner};
 pub use load::{Load, Retry};
+pub use register::Register;
 pub use store::{Store, agreed_store, store_of};

@@ -14,6 +14,7 @@ use crate::http::{Http, Request};
 use crate::keys::Keys;
 use crate::launch::Launch;
 use crate::member::{self, Member, Parts};
+use crate::network::{CLIENT_PORT, Network, PEER_PORT};
 use crate::ports::Port;
 use crate::program::Program;
 use crate::storage;
@@ -34,6 +35,7 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     token: String,
     data_root: Option<PathBuf>,
+    network: Option<Arc<Network>>,
 }
 
 /// Members and the folder they share. Kills them and removes the folder on drop; shows their logs when a test fails.
@@ -82,13 +84,21 @@ impl Builder {
         self
     }
 
+    /// Places the founding members in `network`, each at an address of its own.
+    pub fn network(mut self, network: &Arc<Network>) -> Self {
+        self.network = Some(Arc::clone(network));
+        self
+    }
+
     /// Lays the cluster out without starting it. Panics when the program is missing, with what to do.
     #[track_caller]
     pub fn prepare(self) -> Cluster {
         let binary = self.program.binary().unwrap_or_else(|missing| panic!("{missing}"));
         let folder = storage::fresh_folder(self.data_root.as_deref())
             .unwrap_or_else(|error| panic!("no folder for the cluster's data: {error}"));
-        let founders: Vec<Founder> = (1..=self.members).map(Founder::new).collect();
+        let founders: Vec<Founder> = (1..=self.members)
+            .map(|number| Founder::new(number, self.network.as_deref()))
+            .collect();
         let initial_cluster = joined(founders.iter().map(|it| (it.name.as_str(), it.peer.url())));
         let cluster =
             Cluster { builder: self, binary, members: Mutex::default(), folder: Some(folder) };
@@ -121,6 +131,7 @@ impl Cluster {
             environment: Vec::new(),
             token: "test".to_owned(),
             data_root: None,
+            network: None,
         }
     }
 
@@ -208,7 +219,7 @@ impl Cluster {
     /// Makes one more member, set up to join this cluster; add its peer URL to the cluster, then start it.
     #[track_caller]
     pub fn prepare_joiner(&self, flags: &[&str]) -> Arc<Member> {
-        let joiner = Founder::new(self.next_number());
+        let joiner = Founder::new(self.next_number(), None);
         let members = self.members();
         let known = members.iter().map(|it| (it.name(), it.peer_url()));
         let initial_cluster = joined(known.chain([(joiner.name.as_str(), joiner.peer.url())]));
@@ -233,7 +244,7 @@ impl Cluster {
         state: &str,
         own: Vec<String>,
     ) -> Arc<Member> {
-        let Founder { name, client, peer } = founder;
+        let Founder { name, launcher, client, peer } = founder;
         let data_dir = member::data_dir(self.folder(), &name);
         let launch = Launch {
             name: &name,
@@ -251,6 +262,7 @@ impl Cluster {
             name,
             program: self.builder.program,
             binary: self.binary.clone(),
+            launcher,
             folder: self.folder().to_owned(),
             client,
             peer,
@@ -300,16 +312,23 @@ impl Drop for Cluster {
 /// A member that has a name and ports, and nothing else yet.
 struct Founder {
     name: String,
+    launcher: Vec<String>,
     client: Port,
     peer: Port,
 }
 
 impl Founder {
     #[track_caller]
-    fn new(number: usize) -> Self {
+    fn new(number: usize, network: Option<&Network>) -> Self {
+        let name = format!("m{number}");
+        if let Some(network) = network {
+            let address = network.address(number - 1);
+            let (client, peer) = (Port::at(address, CLIENT_PORT), Port::at(address, PEER_PORT));
+            return Self { name, launcher: network.launcher(number - 1), client, peer };
+        }
         let port =
             || Port::free().unwrap_or_else(|error| panic!("no free port on 127.0.0.1: {error}"));
-        Self { name: format!("m{number}"), client: port(), peer: port() }
+        Self { name, launcher: Vec::new(), client: port(), peer: port() }
     }
 }
 

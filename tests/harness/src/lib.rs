@@ -2,6 +2,7 @@
 //!
 //! - [`Program`]: which server to run, and where its binary is.
 //! - [`Cluster`] and [`Member`]: start, kill, pause, restart, wipe, grow; owned processes only.
+//! - [`Network`]: a network of one's own, to be cut and to lose packets.
 //! - [`Http`], [`Request`], [`Answer`], [`Stream`]: HTTP/1.1 as it is on the wire, spelling and order kept.
 //! - [`Keys`]: the v2 key operations, with parsed answers.
 //! - [`Ledger`]: writes that were acknowledged, to be checked after a fault.
@@ -16,6 +17,7 @@ mod keys;
 mod launch;
 mod ledger;
 mod member;
+mod network;
 mod ports;
 mod program;
 mod reaper;
@@ -28,6 +30,7 @@ pub use http::{Answer, Ending, Framing, Http, HttpError, Line, Request, Stream};
 pub use keys::{KeyAnswer, Keys};
 pub use ledger::{Attempt, Ledger, Loss};
 pub use member::{Exit, Member};
+pub use network::Network;
 pub use ports::Port;
 pub use program::{MissingProgram, Program, etcdctl, skip_without_etcd};
 pub use seeded::Seeded;

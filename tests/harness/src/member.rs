@@ -46,6 +46,7 @@ pub struct Member {
     name: String,
     program: Program,
     binary: PathBuf,
+    launcher: Vec<String>,
     data_dir: PathBuf,
     log: PathBuf,
     client: Port,
@@ -61,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) program: Program,
     pub(crate) binary: PathBuf,
+    /// A program and its arguments that start the binary; none to start it directly. It must become the member's process.
+    pub(crate) launcher: Vec<String>,
     pub(crate) folder: PathBuf,
     pub(crate) client: Port,
     pub(crate) peer: Port,
@@ -70,13 +73,15 @@ pub(crate) struct Parts {
 
 impl Member {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, program, binary, folder, client, peer, flags, environment } = parts;
+        let Parts { name, program, binary, launcher, folder, client, peer, flags, environment } =
+            parts;
         Self {
             data_dir: data_dir(&folder, &name),
             log: folder.join(format!("{name}.log")),
             name,
             program,
             binary,
+            launcher,
             client,
             peer,
             flags: Mutex::new(flags),
@@ -153,7 +158,15 @@ impl Member {
         assert!(process.is_none(), "{} is running already", self.name);
         let log = self.open_log();
         let environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let child = Command::new(&self.binary)
+        let mut command = match self.launcher.split_first() {
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
+        let child = command
             .args(self.flags())
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| is_no_setting(name)))
@@ -235,8 +248,12 @@ impl Member {
         }
     }
 
-    /// Whether `GET /health` says true right now.
+    /// Whether `GET /health` says true right now; for the discovery service, whether `GET /readyz` is answered with 200.
     pub fn is_ready(&self) -> bool {
+        if self.program == Program::Discovery {
+            let answer = self.http().timeout(HEALTH_TIMEOUT).send(&Request::get("/readyz"));
+            return answer.is_ok_and(|it| it.status == 200);
+        }
         let answer = self.http().timeout(HEALTH_TIMEOUT).send(&Request::get("/health"));
         answer.is_ok_and(|it| it.status == 200 && it.json()["health"] == "true")
     }

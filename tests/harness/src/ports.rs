@@ -5,16 +5,16 @@
 //! itself, as Go's and Rust's listeners do, can still bind it. So a port stays ours while its server is down.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 
-/// A kept port on 127.0.0.1. Released on drop.
+/// A kept port on 127.0.0.1, or one at an address that belongs to one member alone. Released on drop.
 #[derive(Debug)]
 pub struct Port {
-    number: u16,
-    _keeper: OwnedFd,
+    address: SocketAddr,
+    _keeper: Option<OwnedFd>,
 }
 
 impl Port {
@@ -25,20 +25,25 @@ impl Port {
         sockopt::set_socket_reuseaddr(&keeper, true)?;
         bind(&keeper, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
         let address = SocketAddr::try_from(getsockname(&keeper)?)?;
-        Ok(Self { number: address.port(), _keeper: keeper })
+        Ok(Self { address, _keeper: Some(keeper) })
+    }
+
+    /// A port at an address that nobody else uses.
+    pub(crate) fn at(address: IpAddr, number: u16) -> Self {
+        Self { address: SocketAddr::new(address, number), _keeper: None }
     }
 
     /// The port number.
     pub fn number(&self) -> u16 {
-        self.number
+        self.address.port()
     }
 
     /// The address to listen on or to connect to.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
+        self.address
     }
 
-    /// `http://127.0.0.1:<port>`.
+    /// `http://<address>:<port>`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }

@@ -99,6 +99,19 @@ const FLAGS: &[Flag] = &[
          is proxy.",
     ),
     used(
+        "discovery-cacert",
+        Kind::Path,
+        "",
+        "Authorities one of which has issued the certificate of the discovery service. Default: the system's.",
+    ),
+    used(
+        "discovery-cert",
+        Kind::Path,
+        "",
+        "Certificate shown to the discovery service, if it asks for one.",
+    ),
+    used("discovery-key", Kind::Path, "", "Key of --discovery-cert."),
+    used(
         "dns-server",
         Kind::Text,
         "",

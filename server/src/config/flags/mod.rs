@@ -57,8 +57,6 @@ pub enum Meaning {
 /// A group of features that this release lacks as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
-    /// Certificates, keys and all that goes with them.
-    Tls,
     /// Reaching the discovery service through a proxy.
     DiscoveryProxy,
     /// Running as a proxy of a cluster instead of a member.
@@ -71,7 +69,6 @@ impl Family {
     /// What the family is called in a sentence.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Tls => "TLS",
             Self::DiscoveryProxy => "a proxy before the discovery service",
             Self::Proxy => "the v2 proxy",
             Self::Recovery => "recovery from a lost majority in place",
@@ -81,10 +78,6 @@ impl Family {
     /// What ignoring the flag would have led to, and what to do.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Tls => {
-                "ignoring it would leave the traffic unencrypted and open to everyone. Remove the flag only if \
-                 plain HTTP is acceptable on this network, and use http:// URLs"
-            }
             Self::DiscoveryProxy => {
                 "ignoring it would look for the service where it cannot be reached. Let --discovery name a service that this \
                  machine reaches, or list the members with --initial-cluster"

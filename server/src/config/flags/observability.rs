@@ -13,12 +13,16 @@ pub(super) const SECTION: Section = Section {
 const LEVELS: &[&str] = &["debug", "info", "warn", "error", "dpanic", "panic", "fatal"];
 
 const FLAGS: &[Flag] = &[
-    used(
-        "metrics",
-        Kind::Choice(&["basic", "extensive"]),
-        "basic",
-        "Detail of /metrics: extensive adds histograms for each kind of request.",
-    ),
+    Flag {
+        name: "metrics",
+        kind: Kind::Choice(&["basic", "extensive"]),
+        default: "basic",
+        meaning: Meaning::Fixed {
+            value: "basic",
+            why: "what it adds in etcd is about gRPC; all there is to tell is always told",
+        },
+        help: "",
+    },
     used(
         "listen-metrics-urls",
         Kind::Urls,

@@ -1,11 +1,12 @@
 //! The flags about who may talk to a member, and the blocks of the file that hold the TLS ones.
 
 use super::super::value::Kind;
-use super::{Family, Flag, Section, not_yet, used};
+use super::{Flag, Section, fixed, used};
 
 pub(super) const SECTION: Section = Section {
     title: "Security",
-    about: "Who may talk to this member. TLS is not part of this release: its flags are refused, never ignored.",
+    about: "Who may talk to this member. A listen URL with https:// speaks TLS (1.2 and 1.3). Files are PEM and are read \
+            again when they change.",
     flags: FLAGS,
 };
 
@@ -42,15 +43,15 @@ const FILE_KEYS: &[(&str, bool, &str)] = &[
 ];
 
 const fn file(name: &'static str, help: &'static str) -> Flag {
-    not_yet(name, Kind::Path, "", Family::Tls, help)
+    used(name, Kind::Path, "", help)
 }
 
 const fn switch(name: &'static str, help: &'static str) -> Flag {
-    not_yet(name, Kind::Bool, "false", Family::Tls, help)
+    used(name, Kind::Bool, "false", help)
 }
 
 const fn text(name: &'static str, help: &'static str) -> Flag {
-    not_yet(name, Kind::Text, "", Family::Tls, help)
+    used(name, Kind::Text, "", help)
 }
 
 const FLAGS: &[Flag] = &[
@@ -66,26 +67,78 @@ const FLAGS: &[Flag] = &[
         "*",
         "Host names that requests on plain HTTP may be addressed to, separated by commas; * is all.",
     ),
-    file("cert-file", "Certificate shown to clients."),
-    file("key-file", "Key of the certificate shown to clients."),
-    switch("client-cert-auth", "Ask clients for a certificate."),
-    file("client-crl-file", "List of revoked client certificates."),
-    text("client-cert-allowed-hostname", "Host name that client certificates must hold."),
-    file("trusted-ca-file", "Authorities whose client certificates are accepted."),
-    switch("auto-tls", "Make a certificate for clients at start."),
-    file("peer-cert-file", "Certificate shown to other members."),
-    file("peer-key-file", "Key of the certificate shown to other members."),
-    switch("peer-client-cert-auth", "Ask other members for a certificate."),
-    file("peer-trusted-ca-file", "Authorities whose member certificates are accepted."),
-    text("peer-cert-allowed-cn", "Common name that member certificates must hold."),
-    text("peer-cert-allowed-hostname", "Host name that member certificates must hold."),
-    switch("peer-auto-tls", "Make a certificate for other members at start."),
-    file("peer-crl-file", "List of revoked member certificates."),
-    switch(
-        "experimental-peer-skip-client-san-verification",
-        "Accept member certificates from any address.",
+    file(
+        "cert-file",
+        "Certificate shown to clients, followed by those of the authorities between it and the root.",
     ),
-    not_yet("cipher-suites", Kind::List, "", Family::Tls, "Cipher suites offered."),
-    text("tls-min-version", "Lowest version of TLS spoken."),
-    text("tls-max-version", "Highest version of TLS spoken."),
+    file(
+        "key-file",
+        "Key of the certificate shown to clients. Its owner alone should be able to read it.",
+    ),
+    switch(
+        "client-cert-auth",
+        "Demand a certificate from clients, and take its common name for the user's. Needs --trusted-ca-file.",
+    ),
+    file(
+        "client-crl-file",
+        "Lists of revoked client certificates, PEM or DER. An overdue list lets nobody in.",
+    ),
+    text("client-cert-allowed-hostname", "Host name that client certificates must be valid for."),
+    file(
+        "trusted-ca-file",
+        "Authorities whose client certificates are accepted. Given alone, it demands a certificate already.",
+    ),
+    switch(
+        "auto-tls",
+        "Make a certificate for clients and keep it in the data directory. Nobody vouches for it: it hides the traffic \
+         from listeners, and does not prove to clients whom they speak with.",
+    ),
+    file(
+        "peer-cert-file",
+        "Certificate shown to other members, by who connects and by who is connected to: its extended key usage needs \
+         serverAuth and clientAuth.",
+    ),
+    file("peer-key-file", "Key of the certificate shown to other members."),
+    switch(
+        "peer-client-cert-auth",
+        "Demand a certificate from other members. Needs --peer-trusted-ca-file.",
+    ),
+    file(
+        "peer-trusted-ca-file",
+        "Authorities whose member certificates are accepted, in both directions. Given alone, it demands a certificate \
+         already. Without it any machine can pose as a member.",
+    ),
+    text("peer-cert-allowed-cn", "Common name that member certificates must have."),
+    text("peer-cert-allowed-hostname", "Host name that member certificates must be valid for."),
+    switch(
+        "peer-auto-tls",
+        "Make a certificate for other members and keep it in the data directory. It hides the traffic from listeners; \
+         any machine can still pose as a member.",
+    ),
+    file(
+        "peer-crl-file",
+        "Lists of revoked member certificates, PEM or DER. An overdue list lets nobody in.",
+    ),
+    fixed(
+        "experimental-peer-skip-client-san-verification",
+        "false",
+        "true",
+        "a member's address is never compared with its certificate, because that would trust DNS",
+    ),
+    used(
+        "cipher-suites",
+        Kind::List,
+        "",
+        "Cipher suites offered, by Go's names, separated by commas. Default: all that are safe.",
+    ),
+    used(
+        "tls-min-version",
+        Kind::Text,
+        "TLS1.2",
+        "Lowest version of TLS spoken: TLS1.2 or TLS1.3.",
+    ),
+    text(
+        "tls-max-version",
+        "Highest version of TLS spoken: TLS1.2 or TLS1.3. Default: the newest.",
+    ),
 ];

@@ -339,6 +339,11 @@ impl Unsent {
                     _ => return self.close(),
                 }
             }
+            if write.is_buffered()
+                && !matches!(timeout(WRITE_STALL_MAX, write.flush()).await, Ok(Ok(())))
+            {
+                return self.close();
+            }
         }
     }
 }

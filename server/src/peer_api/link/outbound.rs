@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Class;
 use super::frame::ReplyError;
-use super::hello::{Hello, Local, Refusal};
+use super::hello::{Hello, Local, Refusal, RefusalCode};
 use super::limits::LinkLimits;
 use super::observer::LinkObserver;
 use super::session::Session;
@@ -115,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) queued_bytes: AtomicUsize,
     is_wanted: AtomicBool,
     wanted: Notify,
+    /// The peer was heard from: it can be tried at once.
+    heard: Notify,
 }
 
 impl PeerLink {
@@ -186,6 +188,13 @@ impl PeerLink {
         Ok(async move { replied.await.unwrap_or(Err(LinkError::Closed)) })
     }
 
+    /// The peer has just linked to this member, so it can be reached: a link that is down does not wait for its next attempt.
+    pub fn heard_of_peer(&self) {
+        if self.is_down() {
+            self.0.shared.heard.notify_one();
+        }
+    }
+
     /// Whether the last attempt to connect failed or was refused.
     #[must_use]
     pub fn is_down(&self) -> bool {
@@ -241,7 +250,10 @@ impl Driver {
                 }
                 Err(error) => {
                     let pause = match &error {
-                        LinkError::Refused(_) => self.limits.refused_backoff,
+                        // A peer that is starting is back as soon as one that was not there.
+                        LinkError::Refused(refusal) if refusal.code != RefusalCode::NotReady => {
+                            self.limits.refused_backoff
+                        }
                         _ => backoff,
                     };
                     backoff = (backoff * 2).min(self.limits.backoff_max);
@@ -257,14 +269,18 @@ impl Driver {
             tokio::select! {
                 () = sleep(jittered(pause)) => {}
                 Ok(()) = self.urls.changed() => {}
+                () = self.shared.heard.notified() => backoff = self.limits.backoff_min,
             }
         }
     }
 
-    /// Waits until somebody calls.
+    /// Waits until somebody calls, or the peer was heard from.
     async fn demand(&self) -> Instant {
         while !self.shared.is_wanted.swap(false, Ordering::Relaxed) {
-            self.shared.wanted.notified().await;
+            tokio::select! {
+                () = self.shared.wanted.notified() => {}
+                () = self.shared.heard.notified() => break,
+            }
         }
         Instant::now()
     }
@@ -325,7 +341,8 @@ impl Driver {
             }
             _ => State::Unreachable,
         };
-        if self.shared.state.load(Ordering::Relaxed) == State::Open as u8 {
+        let was_open = self.shared.state.load(Ordering::Relaxed) == State::Open as u8;
+        if was_open && state == State::Unreachable {
             tracing::warn!(peer = %to, %class, reason = %error, "a peer can't be reached; trying on");
         }
         self.shared.enter(state);

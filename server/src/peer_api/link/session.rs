@@ -66,6 +66,8 @@ pub(crate) struct Session<'a> {
     write: WriteHalf,
     decoder: Decoder,
     outbox: Outbox,
+    /// Whether TLS may keep bytes back that were written.
+    is_unflushed: bool,
     /// Calls by ID, the first of which has the ID `first_id`. `None` is answered.
     in_flight: VecDeque<Option<InFlight>>,
     first_id: u64,
@@ -94,6 +96,7 @@ impl<'a> Session<'a> {
             write,
             decoder: Decoder::new(&upgraded.early, limits.body_max),
             outbox: Outbox::default(),
+            is_unflushed: false,
             in_flight: VecDeque::new(),
             first_id: 1,
             last_received: Instant::now(),
@@ -119,6 +122,7 @@ impl<'a> Session<'a> {
                 }
             }
             let (has_room, has_output) = (self.has_room(), !self.outbox.is_empty());
+            let must_flush = self.is_unflushed && !has_output;
             tokio::select! {
                 biased;
                 read = self.read.read_buf(self.decoder.space()) => match read {
@@ -129,9 +133,14 @@ impl<'a> Session<'a> {
                     }
                     Err(error) => return End::Broken(error),
                 },
-                written = self.write.write_buf(&mut self.outbox), if has_output => match written {
-                    Ok(bytes) => self.observer.sent(self.peer, self.class, bytes),
-                    Err(error) => return End::Broken(error),
+                written = write_some(&mut self.write, &mut self.outbox), if has_output || must_flush => {
+                    match written {
+                        Ok(bytes) => {
+                            self.is_unflushed = bytes > 0 && self.write.is_buffered();
+                            self.observer.sent(self.peer, self.class, bytes);
+                        }
+                        Err(error) => return End::Broken(error),
+                    }
                 },
                 call = calls.recv(), if has_room => match call {
                     Some(call) => self.write_call(call, shared),
@@ -223,6 +232,14 @@ impl<'a> Session<'a> {
         }
         false
     }
+}
+
+/// Writes what goes at once; when there is nothing, pushes out what TLS kept back. Returns the bytes taken.
+async fn write_some(write: &mut WriteHalf, outbox: &mut Outbox) -> io::Result<usize> {
+    if outbox.is_empty() {
+        return write.flush().await.map(|()| 0);
+    }
+    write.write_buf(outbox).await
 }
 
 fn is_forgotten(call: &Option<InFlight>) -> bool {

@@ -1,5 +1,6 @@
 //! The link over real sockets: order, recovery, refusals, nonsense on the wire, and what a stuck peer costs.
 
+mod heard;
 mod peer;
 
 use std::hash::{BuildHasher, RandomState};

@@ -4,11 +4,14 @@
 mod acks;
 mod bad_input;
 mod catch_up;
+mod chaos;
+mod clocks;
 mod files;
 mod formation;
 mod full_disk;
 mod membership;
 mod no_quorum;
+mod partition;
 mod pause;
 mod rolling;
 mod takeover;

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use http::{Method, Request, StatusCode, Uri};
 use hyper::body::{Body, Frame};
-use quorate_server::client_api::{Access, ApiBody, ClientApi, Reply, Via};
+use quorate_server::client_api::{Access, ApiBody, ClientApi, Origin, Reply};
 use tokio::runtime::Runtime;
 
 use super::api_fake::{self, Fake};
@@ -102,7 +102,7 @@ fn read(text: &[u8]) -> Option<Request<Pieces>> {
 
 /// The answer; `None` for a request whose body does not come at once, which these here all do.
 fn answer(api: &ClientApi<Fake>, request: Request<Pieces>) -> Option<Reply> {
-    let reply = pin!(api.answer(request, Via::Plain)).now_or_never();
+    let reply = pin!(api.answer(request, Origin::PLAIN)).now_or_never();
     assert!(reply.is_some(), "a request is not answered although all it needs is there");
     reply
 }

@@ -24,7 +24,10 @@ pub fn run(input: &[u8]) {
     }
     let body = Bytes::copy_from_slice(body);
     match which {
-        1 | 12 => stable(body, |body| Ok(wire::encode_append(&wire::decode_append(body)?))),
+        1 | 12 => stable(body, |body| {
+            let (request, stamp) = wire::decode_append(body)?;
+            Ok(wire::encode_append(&request, stamp))
+        }),
         2 | 3 => stable(body, |body| {
             let (request, leader_lost) = wire::decode_vote(body)?;
             Ok(wire::encode_vote(&request, leader_lost))

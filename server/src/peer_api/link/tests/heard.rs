@@ -1,0 +1,32 @@
+//! A link that is down and hears of its peer does not wait for its next attempt.
+
+use std::time::Duration;
+
+use super::peer::{Peer, connect_with};
+use super::{SOON, echo};
+use crate::peer_api::link::{Class, LinkError, LinkLimits};
+
+/// Longer than the test may take: only word of the peer ends it.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn word_of_the_peer_ends_the_wait_for_it() {
+    let peer = Peer::start().await;
+    let limits = LinkLimits {
+        backoff_min: FOR_EVER,
+        backoff_max: FOR_EVER,
+        ..LinkLimits::of(Class::Heartbeat)
+    };
+    let link = connect_with(&peer, Class::Heartbeat, limits, Default::default());
+    assert_eq!(echo(&link, "one").await.unwrap(), "one");
+    let endpoint = peer.stop().await;
+    while echo(&link, "down").await != Err(LinkError::Unreachable) {}
+    let _again = Peer::start_at(&endpoint).await;
+    assert_eq!(echo(&link, "still down").await, Err(LinkError::Unreachable));
+    link.heard_of_peer();
+    let begun = tokio::time::Instant::now();
+    while echo(&link, "two").await.is_err() {
+        assert!(begun.elapsed() < SOON, "it waits on");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,80 @@
+//! TLS of this member: what is read from files at the start, and who of its listeners and links uses it.
+
+use std::sync::Arc;
+
+use quorate_transport::http_client::{Connector, PlainConnector};
+use quorate_transport::tls::{
+    Credentials, Failures, TlsAcceptor, TlsConnector, TlsError, TlsSettings,
+};
+use tokio::runtime::Handle;
+
+use crate::config::{Config, TlsConfig};
+
+/// See the module.
+pub(super) struct Protection {
+    client: Option<Side>,
+    peer: Option<Side>,
+}
+
+/// One side's certificates, and its failed handshakes.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) failures: Arc<Failures>,
+}
+
+impl Protection {
+    /// Reads the files, and keeps them fresh by a task on `runtime`.
+    pub(super) fn load(config: &TlsConfig, runtime: &Handle) -> Result<Self, TlsError> {
+        let side = |settings: &Option<TlsSettings>| {
+            let Some(settings) = settings else { return Ok(None) };
+            let failures = Arc::new(Failures::new(settings.side));
+            let credentials = Credentials::load(settings.clone())?;
+            runtime.spawn(Arc::clone(&credentials).keep_fresh());
+            Ok(Some(Side { credentials, failures }))
+        };
+        Ok(Self { client: side(&config.client)?, peer: side(&config.peer)? })
+    }
+
+    /// The sides that are protected.
+    pub(super) fn sides(&self) -> impl Iterator<Item = Side> {
+        self.client.iter().chain(&self.peer).cloned()
+    }
+
+    /// What protects connections of clients.
+    pub(super) fn client_acceptor(&self) -> Option<TlsAcceptor> {
+        self.client.as_ref().map(Side::acceptor)
+    }
+
+    /// What protects connections of other members.
+    pub(super) fn peer_acceptor(&self) -> Option<TlsAcceptor> {
+        self.peer.as_ref().map(Side::acceptor)
+    }
+
+    /// What opens connections to other members.
+    pub(super) fn peer_connector(&self) -> Arc<dyn Connector> {
+        match &self.peer {
+            Some(Side { credentials, failures }) => {
+                Arc::new(TlsConnector::new(Arc::clone(credentials), Arc::clone(failures)))
+            }
+            None => Arc::new(PlainConnector),
+        }
+    }
+}
+
+/// What opens connections to the discovery service. It is of use for minutes, so its files are read once.
+pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>, TlsError> {
+    Ok(match &config.discovery.tls {
+        Some(settings) => {
+            let failures = Arc::new(Failures::new(settings.side));
+            Arc::new(TlsConnector::new(Credentials::load(settings.clone())?, failures))
+        }
+        None => Arc::new(PlainConnector),
+    })
+}
+
+impl Side {
+    fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::new(Arc::clone(&self.credentials), Arc::clone(&self.failures))
+    }
+}

@@ -1,0 +1,56 @@
+//! Opens connections, protected where the endpoint says so, and verifies who is at the other end.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use rustls::pki_types::ServerName;
+
+use super::credentials::Credentials;
+use super::failures::Failures;
+use crate::endpoint::{Address, Endpoint};
+use crate::http_client::{Connector, PlainConnector};
+use crate::stream::Stream;
+
+/// See the module. The time limit is the caller's.
+pub struct TlsConnector {
+    credentials: Arc<Credentials>,
+    failures: Arc<Failures>,
+}
+
+impl TlsConnector {
+    /// Connects with `credentials`, which must be for dialling.
+    #[must_use]
+    pub fn new(credentials: Arc<Credentials>, failures: Arc<Failures>) -> Self {
+        Self { credentials, failures }
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> io::Result<Stream> {
+        let plain = Endpoint { is_tls: false, address: endpoint.address.clone() };
+        let raw = PlainConnector.connect(&plain).await?;
+        if !endpoint.is_tls {
+            return Ok(raw);
+        }
+        let protected = self.protect(endpoint, raw).await;
+        protected.inspect_err(|error| self.failures.note(endpoint, error))
+    }
+
+    async fn protect(&self, endpoint: &Endpoint, raw: Stream) -> io::Result<Stream> {
+        let Some(config) = self.credentials.client() else {
+            return Err(io::Error::other("these credentials are not for dialling"));
+        };
+        let host = match &endpoint.address {
+            Address::Tcp { host, .. } => host.as_str(),
+            Address::Unix(_) => "localhost",
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let tls = tokio_rustls::TlsConnector::from(config).connect(name, raw).await?;
+        Ok(Stream::Tls(Box::new(tls.into())))
+    }
+}
+
+impl Connector for TlsConnector {
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Stream>> {
+        Box::pin(self.open(endpoint))
+    }
+}

@@ -1,0 +1,215 @@
+//! Failed handshakes: why, in words and as a kind to count, logged at a bounded rate.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustls::{AlertDescription, CertificateError, Error};
+
+/// Lines of log for failed handshakes within [`WINDOW`]: enough to see who, too few to fill a disk by trying.
+const LINES_MAX: u32 = 10;
+/// See [`LINES_MAX`].
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Why a handshake failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum FailureKind {
+    /// The other end speaks plain HTTP.
+    PlainHttp,
+    /// It took too long.
+    TimedOut,
+    /// The other end left in the middle of it.
+    Closed,
+    /// The two have no version, cipher suite or protocol in common.
+    Incompatible,
+    /// The other end showed no certificate.
+    NoCertificate,
+    /// The certificate's authority is not one of those that are trusted.
+    UnknownAuthority,
+    /// The certificate, or its authority, has expired or is not valid yet.
+    Expired,
+    /// The certificate was revoked.
+    Revoked,
+    /// The revocation list is overdue.
+    RevocationsOverdue,
+    /// The certificate may not be used for this.
+    WrongUsage,
+    /// The certificate is another's: the name does not fit.
+    WrongName,
+    /// The certificate is broken in another way.
+    BadCertificate,
+    /// The other end refused.
+    RefusedByFarEnd,
+    /// Anything else.
+    Other,
+}
+
+impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::PlainHttp,
+        Self::TimedOut,
+        Self::Closed,
+        Self::Incompatible,
+        Self::NoCertificate,
+        Self::UnknownAuthority,
+        Self::Expired,
+        Self::Revoked,
+        Self::RevocationsOverdue,
+        Self::WrongUsage,
+        Self::WrongName,
+        Self::BadCertificate,
+        Self::RefusedByFarEnd,
+        Self::Other,
+    ];
+
+    /// Its name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PlainHttp => "plain_http",
+            Self::TimedOut => "timed_out",
+            Self::Closed => "closed",
+            Self::Incompatible => "incompatible",
+            Self::NoCertificate => "no_certificate",
+            Self::UnknownAuthority => "unknown_authority",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::RevocationsOverdue => "revocations_overdue",
+            Self::WrongUsage => "wrong_usage",
+            Self::WrongName => "wrong_name",
+            Self::BadCertificate => "bad_certificate",
+            Self::RefusedByFarEnd => "refused_by_far_end",
+            Self::Other => "other",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        match inner {
+            None if error.kind() == io::ErrorKind::TimedOut => Self::TimedOut,
+            None => Self::Closed,
+            Some(Error::NoCertificatesPresented) => Self::NoCertificate,
+            Some(Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => Self::Incompatible,
+            Some(Error::InvalidCertificate(error)) => Self::of_certificate(error),
+            Some(Error::AlertReceived(
+                AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
+            )) => Self::Incompatible,
+            Some(Error::AlertReceived(_)) => Self::RefusedByFarEnd,
+            Some(_) => Self::Other,
+        }
+    }
+
+    fn of_certificate(error: &CertificateError) -> Self {
+        use super::verifier::Unwanted;
+        use CertificateError as E;
+        match error {
+            E::Expired
+            | E::ExpiredContext { .. }
+            | E::NotValidYet
+            | E::NotValidYetContext { .. } => Self::Expired,
+            E::Revoked => Self::Revoked,
+            E::ExpiredRevocationList
+            | E::ExpiredRevocationListContext { .. }
+            | E::UnknownRevocationStatus => Self::RevocationsOverdue,
+            E::UnknownIssuer => Self::UnknownAuthority,
+            E::InvalidPurpose | E::InvalidPurposeContext { .. } => Self::WrongUsage,
+            E::NotValidForName | E::NotValidForNameContext { .. } => Self::WrongName,
+            E::Other(other) => match other.0.downcast_ref::<Unwanted>() {
+                Some(Unwanted::CommonName { .. } | Unwanted::HostName { .. }) => Self::WrongName,
+                Some(Unwanted::Authorities) => Self::Expired,
+                _ => Self::BadCertificate,
+            },
+            _ => Self::BadCertificate,
+        }
+    }
+
+    /// What it means and what to do; empty where the library's words say it all.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::PlainHttp => "it speaks plain HTTP to a port that speaks TLS; use https://",
+            Self::Incompatible => {
+                "no version of TLS, cipher suite or protocol in common; see --tls-min-version and --cipher-suites"
+            }
+            Self::NoCertificate => "it showed no certificate, and one is demanded here",
+            Self::UnknownAuthority => {
+                "no authority that is trusted here has signed its certificate"
+            }
+            Self::WrongUsage => {
+                "its certificate may not be used for this: see extendedKeyUsage (clientAuth for who connects, serverAuth for \
+                 who is connected to, both for members)"
+            }
+            Self::RevocationsOverdue => {
+                "the revocation list of its authority is overdue: put the next edition in place"
+            }
+            Self::RefusedByFarEnd => "the other end refused; its log says why",
+            _ => "",
+        }
+    }
+}
+
+/// The failed handshakes of one side.
+#[derive(Debug)]
+pub struct Failures {
+    side: &'static str,
+    counts: [AtomicU64; FailureKind::ALL.len()],
+    window: Mutex<LogWindow>,
+}
+
+#[derive(Debug)]
+struct LogWindow {
+    since: Instant,
+    lines: u32,
+    unlogged: u64,
+}
+
+impl Failures {
+    /// None so far.
+    #[must_use]
+    pub fn new(side: &'static str) -> Self {
+        let window = LogWindow { since: Instant::now(), lines: 0, unlogged: 0 };
+        Self { side, counts: Default::default(), window: Mutex::new(window) }
+    }
+
+    /// How often each kind has happened, without those that never did.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(FailureKind, u64)> {
+        let counts = FailureKind::ALL.into_iter().zip(&self.counts);
+        let counts = counts.map(|(kind, count)| (kind, count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Notes that a handshake with `whom` failed.
+    pub(super) fn note(&self, whom: &dyn Display, error: &io::Error) {
+        self.note_kind(whom, FailureKind::of(error), error);
+    }
+
+    pub(super) fn note_kind(&self, whom: &dyn Display, kind: FailureKind, error: &dyn Display) {
+        if let Some(count) = self.counts.get(kind as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(unlogged) = self.may_log() else { return };
+        tracing::warn!(
+            side = self.side, with = %whom, reason = kind.name(), %error, unlogged, hint = kind.advice(),
+            "a TLS handshake failed"
+        );
+    }
+
+    /// The number of failures that went unlogged since the last line, or `None` when this one does, too.
+    fn may_log(&self) -> Option<u64> {
+        let mut window = self.window.lock();
+        if window.since.elapsed() >= WINDOW {
+            window.since = Instant::now();
+            window.lines = 0;
+        }
+        if window.lines >= LINES_MAX {
+            window.unlogged += 1;
+            return None;
+        }
+        window.lines += 1;
+        Some(std::mem::take(&mut window.unlogged))
+    }
+}

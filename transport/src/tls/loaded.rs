@@ -1,0 +1,378 @@
+//! Everything that TLS needs on one side, read from its files at one moment.
+//!
+//! Invariant: a `Loaded` that exists can be used: its key belongs to its certificate, and each file in it was understood.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use rustls::{RootCertStore, SupportedProtocolVersion, version};
+
+use super::error::TlsError;
+use super::files::{self, Certificate};
+use super::settings::{KeyPairFiles, TlsSettings, Trust, Version};
+use super::verifier::{Anybody, ConnectedTo, Connecting, Guard};
+
+/// See the module.
+pub(super) struct Loaded {
+    /// For accepted connections; `None` when there is no certificate to show.
+    pub(super) server: Option<Arc<ServerConfig>>,
+    /// For opened connections; `None` when none are opened.
+    pub(super) client: Option<Arc<ClientConfig>>,
+    /// What of it expires.
+    pub(super) expiries: Vec<Expiry>,
+    /// When an authority in it expires, so that it has to be made anew without it. In seconds since 1970.
+    pub(super) until: i64,
+}
+
+/// When something expires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Expiry {
+    /// What: `certificate`, `authority` or `revocations`, of each the one that is the first to expire.
+    pub what: &'static str,
+    /// When, in seconds since 1970.
+    pub at: i64,
+}
+
+/// Kinds of [`Expiry`].
+const CERTIFICATE: &str = "certificate";
+const AUTHORITY: &str = "authority";
+const REVOCATIONS: &str = "revocations";
+
+/// What keys may be, for who has another.
+const KEYS: &str =
+    "use a key of another kind: RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519";
+
+impl Loaded {
+    /// Reads the files. What has expired is refused if `before` has not, and else only told of.
+    pub(super) fn read(settings: &TlsSettings, before: Option<&Self>) -> Result<Self, TlsError> {
+        let now = seconds_since_1970();
+        let mut reading = Reading { settings, before, now, expiries: Vec::new() };
+        let shown = settings.key_pair.as_ref().map(|files| reading.key_pair(files)).transpose()?;
+        let authorities = reading.authorities()?;
+        let revocations = reading.revocations(authorities.as_ref())?;
+        let maker = Maker { settings, provider: Arc::new(provider(settings)), revocations };
+        let server = shown.as_ref().map(|shown| maker.server(shown, authorities.as_ref()));
+        let client = settings
+            .dials
+            .then(|| maker.client(shown.as_ref(), authorities.as_ref()))
+            .transpose()?;
+        let until = authorities.as_ref().map_or(i64::MAX, |authorities| authorities.first_end);
+        Ok(Self { server: server.transpose()?, client, expiries: reading.expiries, until })
+    }
+
+    fn expiry(&self, what: &str) -> Option<i64> {
+        self.expiries.iter().find(|expiry| expiry.what == what).map(|expiry| expiry.at)
+    }
+
+    /// When the own certificate expires.
+    pub(super) fn certificate_end(&self) -> Option<i64> {
+        self.expiry(CERTIFICATE)
+    }
+}
+
+/// The time, in seconds since 1970.
+pub(super) fn seconds_since_1970() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+struct Shown<'a> {
+    files: &'a KeyPairFiles,
+    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    key: rustls::pki_types::PrivateKeyDer<'static>,
+}
+
+struct Authorities {
+    roots: Arc<RootCertStore>,
+    subjects: Vec<String>,
+    /// When the first and the last of them expires.
+    first_end: i64,
+    last_end: i64,
+}
+
+struct Reading<'a> {
+    settings: &'a TlsSettings,
+    before: Option<&'a Loaded>,
+    now: i64,
+    expiries: Vec<Expiry>,
+}
+
+impl<'a> Reading<'a> {
+    fn key_pair(&mut self, files: &'a KeyPairFiles) -> Result<Shown<'a>, TlsError> {
+        let path = &files.certificate;
+        let chain = files::certificates("the certificate", path)?;
+        let key = files::key("the key", &files.key)?;
+        if let Some(leaf) = chain.first() {
+            self.judge_usage(path, leaf)?;
+            if leaf.facts.not_before > self.now {
+                let advice = "check the clock of this machine and the certificate's dates";
+                self.overdue("the certificate", path, "is not valid yet", advice, CERTIFICATE)?;
+            }
+        }
+        let end = chain.iter().map(|it| it.facts.not_after).min().unwrap_or(i64::MAX);
+        if end < self.now {
+            let advice = "put a new certificate in its place; it is read without a restart";
+            self.overdue("the certificate", path, "has expired", advice, CERTIFICATE)?;
+        }
+        self.expiries.push(Expiry { what: CERTIFICATE, at: end });
+        let chain = chain.into_iter().map(|it| it.der).collect();
+        Ok(Shown { files, chain, key })
+    }
+
+    /// Whether the own certificate may be used for what it is used for here.
+    fn judge_usage(&self, path: &Path, leaf: &Certificate) -> Result<(), TlsError> {
+        let shows_it_dialling =
+            self.settings.dials && matches!(self.settings.trust, Trust::Bundle(_));
+        let (lacking, why) = if !leaf.facts.serves {
+            ("serverAuth", "who connects to this program refuses it")
+        } else if shows_it_dialling && !leaf.facts.dials {
+            (
+                "clientAuth",
+                "this program shows it when it connects to others, too, and they refuse it",
+            )
+        } else {
+            return Ok(());
+        };
+        let cause = format!("its extended key usage lacks {lacking}, so {why}");
+        let advice = "have it signed anew, with extendedKeyUsage = serverAuth, clientAuth";
+        Err(TlsError::file("the certificate", path, cause, advice))
+    }
+
+    fn authorities(&mut self) -> Result<Option<Authorities>, TlsError> {
+        let what = "the authorities in";
+        let (path, is_own) = match &self.settings.trust {
+            Trust::Bundle(path) => (path.clone(), true),
+            Trust::System if self.settings.dials => (files::system_bundle()?, false),
+            Trust::System | Trust::Anybody => return Ok(None),
+        };
+        let mut found = Authorities {
+            roots: Arc::new(RootCertStore::empty()),
+            subjects: Vec::new(),
+            first_end: i64::MAX,
+            last_end: i64::MIN,
+        };
+        let mut roots = RootCertStore::empty();
+        for Certificate { der, facts } in files::certificates(what, &path)? {
+            if facts.not_after < self.now {
+                if is_own {
+                    tracing::error!(
+                        file = %path.display(), authority = facts.subject,
+                        "this authority has expired: certificates that it signed are not accepted"
+                    );
+                }
+                continue;
+            }
+            match roots.add(der) {
+                Ok(()) => {}
+                // One of the system's that can't be used here is none of this program's business.
+                Err(_) if !is_own => continue,
+                Err(error) => {
+                    let cause = format!("{:?} cannot be used: {error}", facts.subject);
+                    return Err(TlsError::file(what, &path, cause, "make the file anew"));
+                }
+            }
+            found.first_end = found.first_end.min(facts.not_after);
+            found.last_end = found.last_end.max(facts.not_after);
+            found.subjects.push(facts.subject);
+        }
+        if roots.is_empty() {
+            let advice = "put the certificates of authorities that are valid in its place";
+            return Err(TlsError::file(what, &path, "all of them have expired", advice));
+        }
+        if is_own {
+            self.expiries.push(Expiry { what: AUTHORITY, at: found.first_end });
+        }
+        found.roots = Arc::new(roots);
+        Ok(Some(found))
+    }
+
+    fn revocations(
+        &mut self,
+        authorities: Option<&Authorities>,
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+        let Some(path) = &self.settings.revocations else { return Ok(Vec::new()) };
+        let lists = files::revocations("the revocation list", path)?;
+        let subjects = authorities.iter().flat_map(|authorities| &authorities.subjects);
+        for subject in subjects.filter(|subject| !lists.iter().any(|it| it.issuer == **subject)) {
+            tracing::warn!(
+                file = %path.display(), authority = subject,
+                "the revocation lists say nothing of this authority: none of its certificates counts as revoked"
+            );
+        }
+        let due = lists.iter().filter_map(|list| list.due).min();
+        if due.is_some_and(|due| due < self.now) {
+            let advice = "put its next edition in its place; it is read without a restart";
+            let fault = "is overdue: until its next edition is there, no certificate of its authority is accepted";
+            self.overdue("the revocation list", path, fault, advice, REVOCATIONS)?;
+        }
+        self.expiries.extend(due.map(|at| Expiry { what: REVOCATIONS, at }));
+        Ok(lists.into_iter().map(|list| list.der).collect())
+    }
+
+    /// What is out of date replaces nothing that is not. At a start it is taken: the other end, or the verifier, refuses it.
+    fn overdue(
+        &self,
+        what: &str,
+        path: &Path,
+        fault: &str,
+        advice: &str,
+        kind: &str,
+    ) -> Result<(), TlsError> {
+        let was_fine =
+            self.before.is_some_and(|before| before.expiry(kind).is_none_or(|end| end >= self.now));
+        if was_fine {
+            return Err(TlsError::file(what, path, format!("it {fault}"), advice));
+        }
+        tracing::error!(file = %path.display(), "{what} {fault}; {advice}");
+        Ok(())
+    }
+}
+
+struct Maker<'a> {
+    settings: &'a TlsSettings,
+    provider: Arc<CryptoProvider>,
+    revocations: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl Maker<'_> {
+    fn server(
+        &self,
+        shown: &Shown<'_>,
+        authorities: Option<&Authorities>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&versions(self.settings))
+            .map_err(unusable)?;
+        let demanded = authorities.filter(|_| matches!(self.settings.trust, Trust::Bundle(_)));
+        let builder = match demanded {
+            None => builder.with_no_client_auth(),
+            Some(authorities) => {
+                let roots = Arc::clone(&authorities.roots);
+                let mut library =
+                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
+                        .with_crls(self.revocations.iter().cloned());
+                if !self.revocations.is_empty() {
+                    library =
+                        library.allow_unknown_revocation_status().enforce_revocation_expiration();
+                }
+                let library = library.build().map_err(|error| self.bad_revocations(&error))?;
+                let guard = self.guard(authorities);
+                builder.with_client_cert_verifier(Arc::new(Connecting { library, guard }))
+            }
+        };
+        let mut config = builder
+            .with_single_cert(shown.chain.clone(), shown.key.clone_key())
+            .map_err(|error| shown.unusable(&error))?;
+        config.alpn_protocols = self.settings.protocols.iter().map(|it| it.name().into()).collect();
+        if demanded.is_some() {
+            // A resumed session is not verified again: whoever is revoked meanwhile must not come back by it.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
+    }
+
+    fn client(
+        &self,
+        shown: Option<&Shown<'_>>,
+        authorities: Option<&Authorities>,
+    ) -> Result<Arc<ClientConfig>, TlsError> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&versions(self.settings))
+            .map_err(unusable)?
+            .dangerous();
+        let builder = match authorities {
+            None => builder
+                .with_custom_certificate_verifier(Arc::new(Anybody(Arc::clone(&self.provider)))),
+            Some(authorities) => {
+                let roots = Arc::clone(&authorities.roots);
+                let mut library =
+                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
+                        .with_crls(self.revocations.iter().cloned());
+                if !self.revocations.is_empty() {
+                    library =
+                        library.allow_unknown_revocation_status().enforce_revocation_expiration();
+                }
+                let library = library.build().map_err(|error| self.bad_revocations(&error))?;
+                let guard = self.guard(authorities);
+                builder.with_custom_certificate_verifier(Arc::new(ConnectedTo { library, guard }))
+            }
+        };
+        let mut config = match shown {
+            None => builder.with_no_client_auth(),
+            Some(shown) => builder
+                .with_client_auth_cert(shown.chain.clone(), shown.key.clone_key())
+                .map_err(|error| shown.unusable(&error))?,
+        };
+        config.alpn_protocols = self.settings.protocols.iter().map(|it| it.name().into()).collect();
+        // As above: each connection is verified.
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+
+    fn guard(&self, authorities: &Authorities) -> Guard {
+        Guard { allowed: self.settings.allowed.clone(), authorities_end: authorities.last_end }
+    }
+
+    fn bad_revocations(&self, error: &impl ToString) -> TlsError {
+        let path = self.settings.revocations.as_deref().unwrap_or(Path::new(""));
+        let advice = "make it anew: version 2, with a next update, and no delta (openssl ca -gencrl with crl_extensions)";
+        TlsError::file("the revocation list", path, error.to_string(), advice)
+    }
+}
+
+impl Shown<'_> {
+    fn unusable(&self, error: &rustls::Error) -> TlsError {
+        match error {
+            rustls::Error::InconsistentKeys(_) => {
+                let cause = format!(
+                    "it does not belong to the certificate in {}",
+                    self.files.certificate.display()
+                );
+                TlsError::file(
+                    "the key",
+                    &self.files.key,
+                    cause,
+                    "put the two files that belong together in place",
+                )
+            }
+            error => TlsError::file("the key", &self.files.key, error, KEYS),
+        }
+    }
+}
+
+fn unusable(error: rustls::Error) -> TlsError {
+    TlsError::new(
+        "the versions of TLS and the cipher suites",
+        error,
+        "choose ones that fit each other",
+    )
+}
+
+fn provider(settings: &TlsSettings) -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    let chosen = &settings.suites;
+    if chosen.is_empty() {
+        return provider;
+    }
+    let names_tls13 = chosen.iter().any(|suite| suite.version() == Version::Tls13);
+    provider.cipher_suites.retain(|suite| {
+        // As in Go, a list without a suite of TLS 1.3 says nothing about TLS 1.3.
+        (suite.tls13().is_some() && !names_tls13)
+            || chosen.iter().any(|chosen| chosen.supported() == *suite)
+    });
+    provider
+}
+
+fn versions(settings: &TlsSettings) -> Vec<&'static SupportedProtocolVersion> {
+    let all = [(Version::Tls13, &version::TLS13), (Version::Tls12, &version::TLS12)];
+    let spoken = |version: Version| {
+        version >= settings.versions.min && settings.versions.max.is_none_or(|max| version <= max)
+    };
+    all.into_iter().filter(|(version, _)| spoken(*version)).map(|(_, it)| it).collect()
+}
