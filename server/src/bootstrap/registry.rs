@@ -158,6 +158,8 @@ impl<'a> Registry<'a> {
                 tracing::info!(%key, value, service = self.http.place(), "registered");
                 Ok(())
             }
+            // A success is a success; what was written is read back in any case.
+            Reply::Empty => Ok(()),
             Reply::Json { status: StatusCode::PRECONDITION_FAILED, value, .. }
                 if error_code(&value) == NODE_EXISTS =>
             {
