@@ -115,7 +115,7 @@ fn a_member_that_crashed_while_forming_finishes() {
     let members = vec![known(1, Some(101)), known(2, Some(102)), known(3, Some(103))];
     let ids: Vec<MemberId> = facts.listed.iter().map(|listed| listed.id).collect();
     let cluster = identity::cluster_id(&ids);
-    let answer = Answer::Formed { cluster, members, removed: Vec::new() };
+    let answer = Answer::Formed { cluster, members, removed: Vec::new(), applied: 1 };
     facts.answers.insert(MemberId(2), answer);
     assert_eq!(decide(&facts), Start::Form);
 }
