@@ -48,6 +48,25 @@ fn three_members_of_ours_form() {
     assert_one_cluster(&cluster);
 }
 
+#[test]
+fn a_member_of_ours_says_why_it_is_refused_and_starts_with_better_flags() {
+    let service = Service::start(&[]);
+    let token = service.token(2);
+    service.register(&token, "1f", "m1=http://127.0.0.1:1");
+    let cluster = nodes_of(Program::Quorate, &token.url, 1);
+    let member = &cluster.members()[0];
+    member.start();
+    member.wait_exit(FORMED_WITHIN);
+    let log = member.log_text();
+    assert!(log.contains("taken by member 1f") && log.contains("--name"), "{log}");
+    assert!(!log.contains(&token.join), "a secret is in the log\n{log}");
+    let mut flags = member.flags();
+    flags.push("--name=another".to_owned());
+    member.set_flags(flags);
+    member.start();
+    wait_until("it registers", FORMED_WITHIN, || service.registered(&token) == 2);
+}
+
 /// All steps at once, each with a cluster of its own: most of the time they only wait.
 fn at_each_step(program: Program, when: When) {
     let service = Service::start(&["--poll-timeout=1"]);
