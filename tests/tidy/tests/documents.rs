@@ -273,8 +273,18 @@ fn commands(program: &str, first: usize, block: &str) -> Vec<(usize, String)> {
 
 /// Words with dashes that documents mention and that are no flags of the server: cargo's, and "a flag, any flag".
 fn is_a_tools(flag: &str) -> bool {
-    let others =
-        ["all", "all-targets", "check", "flag", "help", "no-deps", "release", "test", "workspace"];
+    let others = [
+        "all",
+        "all-targets",
+        "check",
+        "example",
+        "flag",
+        "help",
+        "no-deps",
+        "release",
+        "test",
+        "workspace",
+    ];
     others.contains(&flag) || flag.ends_with('-')
 }
 
