@@ -169,6 +169,11 @@ impl Machine {
         self.store.tree.node(key)
     }
 
+    /// What is right below `directory`, hidden keys included; not counted as a read.
+    pub fn children(&self, directory: &Key) -> impl Iterator<Item = &Arc<Node>> + use<'_> {
+        self.store.tree.children(directory)
+    }
+
     /// Appends the body of a read: one JSON object and a newline. Children are always sorted. `now` is what TTLs count
     /// from.
     ///

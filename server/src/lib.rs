@@ -5,6 +5,7 @@
 //! | [`config`], [`logging`] | what a member is told at its start; what it tells people |
 //! | [`bootstrap`] | the facts for `quorate_core::bootstrap`'s decision: form, join, restart or refuse |
 //! | [`run`], [`runtimes`], [`duties`] | a member's life from flags to exit, on which threads; what it does unasked |
+//! | [`embedded`] | a member of one inside of another program, without a port |
 //! | [`node`], [`member`] | the running member, and what a client's request may ask of it |
 //! | [`client_api`], [`credentials`] | etcd's v2 HTTP API; whether a password is the right one |
 //! | [`peer_api`] | messages between members, the links they travel on, the peer port |
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod duties;
+pub mod embedded;
 pub mod logging;
 pub mod member;
 pub mod metrics;

@@ -169,6 +169,13 @@ pub struct LogHandle {
 }
 
 impl LogHandle {
+    /// A handle on no log, for a member inside of a program that does its own logging.
+    #[must_use]
+    pub fn idle() -> Self {
+        let (_, filter) = reload::Layer::new(LogLevel::Info.filter());
+        Self { filter, level: Arc::new(Mutex::new(LogLevel::Info)) }
+    }
+
     /// Logs from `level` up, from now on.
     pub fn set_level(&self, level: LogLevel) {
         *self.level.lock() = level;

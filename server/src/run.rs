@@ -3,7 +3,7 @@
 //! The order matters. The data directory is locked before a port is opened, so that a second process disturbs nothing; the
 //! peer port answers before the member knows how it starts, since others ask it; clients are served last and stopped first.
 
-mod formation_file;
+pub(crate) mod formation_file;
 mod listeners;
 mod protection;
 mod service;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use quorate_core::bootstrap::{Disk, Incarnation, Known};
 use quorate_core::{ClusterId, MemberId, identity};
+use quorate_transport::http_client::Connector;
 use quorate_transport::http_server::HttpServer;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -95,22 +96,11 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         started = bootstrap::run(&plan, &forming, &*connector, |bound| file.bind(bound)) => started?,
         () = stop.asked() => return Ok(()),
     };
-    let own = identify(&mut data_dir, &plan, &started)?;
     let metrics = Arc::new(Metrics::new()?);
     protection.sides().for_each(|side| metrics.add_tls(side));
-    let (log, snapshots) = open_storage(&config, &mut data_dir, own, &metrics)?;
-    let founders = founders(&plan, own, &file.bound());
-    let ingredients = Ingredients {
-        config: config.clone(),
-        own,
-        founders,
-        log,
-        snapshots,
-        metrics: Arc::clone(&metrics),
-        logging,
-        connector,
-    };
-    let node = Node::start(ingredients).await?;
+    let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
+    let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
+    let own = node.own();
     peer_http.joined(Arc::new(node.clone()));
     match &started {
         // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
@@ -158,6 +148,42 @@ impl StopSignals {
     }
 }
 
+/// How a member starts, as the facts decided.
+pub(crate) struct Decided<'a> {
+    /// What the flags and the disk said.
+    pub(crate) plan: &'a Plan,
+    /// What was decided.
+    pub(crate) started: &'a Started,
+    /// Whom this directory bound itself to.
+    pub(crate) bound: &'a BTreeMap<MemberId, Incarnation>,
+    /// How its peers are called.
+    pub(crate) connector: Arc<dyn Connector>,
+}
+
+/// Opens the disk in the identity that was decided, and starts to replicate.
+pub(crate) async fn start_node(
+    config: &Config,
+    data_dir: &mut DataDir,
+    decided: &Decided<'_>,
+    metrics: &Arc<Metrics>,
+    logging: LogHandle,
+) -> Result<Node, RunError> {
+    let own = identify(data_dir, decided.plan, decided.started)?;
+    let (log, snapshots) = open_storage(config, data_dir, own, metrics)?;
+    let founders = founders(decided.plan, own, decided.bound);
+    let ingredients = Ingredients {
+        config: config.clone(),
+        own,
+        founders,
+        log,
+        snapshots,
+        metrics: Arc::clone(metrics),
+        logging,
+        connector: Arc::clone(&decided.connector),
+    };
+    Ok(Node::start(ingredients).await?)
+}
+
 fn cannot_go_on(reason: StopReason, data_dir: &DataDir) -> Result<(), RunError> {
     if !matches!(reason, StopReason::Removed(_)) {
         return Err(RunError::Stopped(reason));
@@ -168,7 +194,12 @@ fn cannot_go_on(reason: StopReason, data_dir: &DataDir) -> Result<(), RunError> 
     Ok(())
 }
 
-fn plan(config: &Config, data_dir: &DataDir, file: &FormationFile) -> Result<Plan, RunError> {
+/// What the flags and the disk say about the start.
+pub(crate) fn plan(
+    config: &Config,
+    data_dir: &DataDir,
+    file: &FormationFile,
+) -> Result<Plan, RunError> {
     let disk = match data_dir.identity() {
         _ if data_dir.is_removed() => Disk::Removed,
         Some(Identity { has_log: true, .. }) => Disk::Log,

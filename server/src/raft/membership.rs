@@ -4,25 +4,29 @@
 //! and kept up for a while. A member that does not lead hands the change to the leader. The leader never removes itself:
 //! it hands the leadership over first, and its successor removes it.
 
+mod outcome;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use prost::Message as _;
-use quorate_core::membership::{self, Change, Health, Refused};
+use quorate_core::membership::{self, Change, Health};
 use quorate_core::{Member, MemberId, identity};
 use tokio::sync::Mutex;
 
 use super::leadership::Leadership;
-use super::types::{PeerNode, TypeConfig};
+use super::types::PeerNode;
 use super::{Raft, handover, promote};
 use crate::member::{MembershipError, Role};
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::{self, ChangeReply, Kind};
 use crate::replica::Replica;
+use outcome::{
+    IN_PROGRESS, NOT_LEADER, TIMED_OUT, is_advice, library_refusal, outcome, refusal_reply, refused,
+};
 
 /// Between two attempts while there is no leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -252,6 +256,27 @@ impl Membership {
         Ok(())
     }
 
+    /// Ends a change that a former leader began and did not live to end. Until somebody does, no other change may begin.
+    pub(super) async fn finish_here(&self) -> Result<(), ChangeReply> {
+        let Ok(_guard) = self.one_at_a_time.try_lock() else { return Ok(()) };
+        let Some(voters) = self.half_done() else { return Ok(()) };
+        if !voters.contains(&self.own.0) {
+            handover::hand_over(&self.raft, &self.leadership, self.own, self.timeout / 2).await;
+            return Ok(());
+        }
+        self.commit(ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
+        tracing::info!("ended a change of the members that a former leader had begun");
+        Ok(())
+    }
+
+    /// Who is to vote after a change that is half done, if one is.
+    fn half_done(&self) -> Option<BTreeSet<u64>> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let configs = metrics.membership_config.get_joint_config();
+        (configs.len() > 1).then(|| configs.last().cloned()).flatten()
+    }
+
     async fn check(&self, change: &Change) -> Result<(), ChangeReply> {
         let reachable = self.reachable().await;
         let health = Health { reachable, change_in_progress: self.change_in_progress() };
@@ -294,7 +319,7 @@ impl Membership {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let newest = &metrics.membership_config;
-        newest.get_joint_config().len() > 1
+        self.half_done().is_some()
             || newest.log_id() != metrics.committed_membership_config.log_id()
     }
 
@@ -324,65 +349,4 @@ impl Membership {
     pub(super) fn replica(&self) -> &Replica {
         &self.replica
     }
-}
-
-// The outcomes of `messages::ChangeReply`.
-const NOT_LEADER: u32 = 1;
-const NOT_FOUND: u32 = 2;
-const REMOVED: u32 = 3;
-const URL_EXISTS: u32 = 4;
-const REFUSED: u32 = 5;
-const TIMED_OUT: u32 = 6;
-const IN_PROGRESS: u32 = 7;
-
-/// Whether a refusal only guards against a risk, which `--strict-reconfig-check=false` takes.
-fn is_advice(refusal: &Refused) -> bool {
-    matches!(
-        refusal,
-        Refused::NotStarted(_) | Refused::QuorumAtRisk { .. } | Refused::LearnerUnreachable(_)
-    )
-}
-
-fn refused(reason: String) -> ChangeReply {
-    ChangeReply { outcome: REFUSED, reason, ..ChangeReply::default() }
-}
-
-fn refusal_reply(refusal: &Refused) -> ChangeReply {
-    let outcome = match refusal {
-        Refused::NotFound(_) => NOT_FOUND,
-        Refused::Removed(_) => REMOVED,
-        Refused::PeerUrlExists { .. } => URL_EXISTS,
-        Refused::InProgress => IN_PROGRESS,
-        _ => REFUSED,
-    };
-    ChangeReply { outcome, reason: refusal.to_string(), ..ChangeReply::default() }
-}
-
-fn library_refusal(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> ChangeReply {
-    match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => {
-            ChangeReply { outcome: NOT_LEADER, ..ChangeReply::default() }
-        }
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(
-            ChangeMembershipError::InProgress(_),
-        )) => ChangeReply { outcome: IN_PROGRESS, ..ChangeReply::default() },
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(other)) => {
-            refused(other.to_string())
-        }
-        RaftError::APIError(_) | RaftError::Fatal(_) => {
-            ChangeReply { outcome: TIMED_OUT, ..ChangeReply::default() }
-        }
-    }
-}
-
-fn outcome(reply: ChangeReply, id: MemberId) -> Result<ChangeReply, MembershipError> {
-    Err(match reply.outcome {
-        0 => return Ok(reply),
-        NOT_FOUND => MembershipError::NotFound(id),
-        REMOVED => MembershipError::Removed(id),
-        URL_EXISTS => MembershipError::PeerUrlExists,
-        REFUSED => MembershipError::Refused(reply.reason),
-        IN_PROGRESS => MembershipError::InProgress,
-        _ => MembershipError::TimedOut,
-    })
 }

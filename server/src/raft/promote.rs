@@ -1,5 +1,8 @@
-//! Gives learners their vote, while this member leads: as soon as a learner has started, is close behind in absolute terms,
-//! and has been so for a while. A share of the log ("90 %") would be wrong for both long and short logs.
+//! What is still to be done for the members while this member leads.
+//!
+//! Learners get their vote as soon as they have started, are close behind in absolute terms, and have been so for a while. A
+//! share of the log ("90 %") would be wrong for both long and short logs. And a change that a former leader left half done is
+//! ended: it takes two entries, and until the second is there no other change may begin.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -26,6 +29,10 @@ pub(super) async fn run(membership: Weak<Membership>) {
         if !membership.leads() {
             keeping_up_since.clear();
             continue;
+        }
+        if let Err(reply) = membership.finish_here().await {
+            // Its entry may not be committed yet, or the leadership has moved.
+            tracing::debug!(outcome = reply.outcome, reason = reply.reason, "not ended yet");
         }
         let current = learners_keeping_up(&membership);
         keeping_up_since.retain(|id, _| current.contains(id));

@@ -23,7 +23,7 @@ struct Contents {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct FormationFile {
+pub(crate) struct FormationFile {
     dir: PathBuf,
     incarnation: Incarnation,
     /// As read at the start; a binding made later is in `Forming`.
@@ -32,7 +32,7 @@ pub(super) struct FormationFile {
 
 impl FormationFile {
     /// Reads the file, or draws an incarnation and writes it.
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         let (incarnation, bound) = match std::fs::read(dir.join(NAME)) {
             Ok(bytes) => {
                 let contents: Contents =
@@ -51,17 +51,17 @@ impl FormationFile {
     }
 
     /// The directory's incarnation.
-    pub(super) fn incarnation(&self) -> Incarnation {
+    pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
     /// Whom this member has bound itself to; empty if it has not.
-    pub(super) fn bound(&self) -> BTreeMap<MemberId, Incarnation> {
+    pub(crate) fn bound(&self) -> BTreeMap<MemberId, Incarnation> {
         self.bound.lock().clone()
     }
 
     /// Binds this member, durably.
-    pub(super) fn bind(&self, bound: &BTreeMap<MemberId, Incarnation>) -> io::Result<()> {
+    pub(crate) fn bind(&self, bound: &BTreeMap<MemberId, Incarnation>) -> io::Result<()> {
         write(&self.dir, self.incarnation, bound)?;
         bound.clone_into(&mut self.bound.lock());
         Ok(())

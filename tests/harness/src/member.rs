@@ -248,8 +248,12 @@ impl Member {
         }
     }
 
-    /// Whether `GET /health` says true right now.
+    /// Whether `GET /health` says true right now; for the discovery service, whether `GET /readyz` is answered with 200.
     pub fn is_ready(&self) -> bool {
+        if self.program == Program::Discovery {
+            let answer = self.http().timeout(HEALTH_TIMEOUT).send(&Request::get("/readyz"));
+            return answer.is_ok_and(|it| it.status == 200);
+        }
         let answer = self.http().timeout(HEALTH_TIMEOUT).send(&Request::get("/health"));
         answer.is_ok_and(|it| it.status == 200 && it.json()["health"] == "true")
     }

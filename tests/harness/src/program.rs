@@ -15,6 +15,9 @@ pub enum Program {
     Etcd,
     /// The server of this workspace, from `QUORATE_SERVER_BIN` or beside the running test.
     Quorate,
+    /// The discovery service of this workspace, from `QUORATE_DISCOVERY_BIN` or beside the running test. It is no member of
+    /// anything: whoever starts it replaces its flags with [`crate::Member::set_flags`].
+    Discovery,
 }
 
 /// A binary that is not there, with what to do about it.
@@ -32,6 +35,7 @@ impl Program {
         match self {
             Self::Etcd => "etcd",
             Self::Quorate => "quorate-server",
+            Self::Discovery => "quorate-discovery",
         }
     }
 
@@ -55,6 +59,14 @@ impl Program {
                     "run `cargo build -p quorate-server` first, or set QUORATE_SERVER_BIN to it",
                 ),
             },
+            Self::Discovery => {
+                let named = env::var_os("QUORATE_DISCOVERY_BIN").map(PathBuf::from);
+                existing(
+                    named.unwrap_or_else(|| beside_the_test("quorate-discovery")),
+                    "quorate-discovery",
+                    "run `cargo build -p quorate-discovery` first, or set QUORATE_DISCOVERY_BIN to it",
+                )
+            }
         }
     }
 }

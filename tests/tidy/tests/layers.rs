@@ -11,7 +11,13 @@ use serde_json::Value;
 const LAYERS: &[(&str, &[&str])] = &[
     ("quorate-core", &[]),
     ("quorate-transport", &[]),
+    ("quorate-client", &["quorate-core", "quorate-transport"]),
     ("quorate-server", &["quorate-core", "quorate-transport"]),
+    // It may keep its tokens in a member of its own, without a port.
+    (
+        "quorate-discovery",
+        &["quorate-core", "quorate-transport", "quorate-client", "quorate-server"],
+    ),
 ];
 
 /// All that the pure crate may use: data structures, encodings, hashes. No runtime, no clock, no sockets.
@@ -105,6 +111,34 @@ fn the_core_is_pure() {
             assert_eq!(found, None, "{}:{at}: {line}", file.path);
         }
     }
+}
+
+#[test]
+fn the_registry_is_pure() {
+    // Decisions about tokens: facts and a time in, an answer and a record out.
+    let impure = [
+        "async fn",
+        ".await",
+        "::now(",
+        "std::fs",
+        "std::net::Tcp",
+        "std::env",
+        "std::thread",
+        "HashMap",
+        "crate::store",
+        "crate::service",
+        "tokio::",
+    ];
+    let files = repository::files(&[".rs"]);
+    let mut read = 0;
+    for file in files.iter().filter(|file| file.path.starts_with("discovery/src/registry/")) {
+        read += 1;
+        for (at, line) in code_lines(&file.text) {
+            let found = impure.iter().find(|word| line.contains(**word));
+            assert_eq!(found, None, "{}:{at}: {line}", file.path);
+        }
+    }
+    assert!(read > 5, "has the registry moved?");
 }
 
 #[test]

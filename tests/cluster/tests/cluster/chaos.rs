@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate_cluster_tests::{
     Follower, Load, Manner, Register, Retry, Store, agreed_store, roster, turn,
 };
-use quorate_harness::{Cluster, Exit, Member, Seeded, wait_until};
+use quorate_harness::{Answer, Cluster, Exit, Member, Seeded, eventually, wait_until};
 
 use crate::{others, quorate, set_flag};
 
@@ -113,7 +113,7 @@ fn harm(cluster: &Cluster, rng: &mut Seeded) {
         }
         _ => {
             eprintln!("  wipe {}", names[0]);
-            replace(cluster, &victims[0]);
+            replace(cluster, &victims[0], rng);
         }
     }
 }
@@ -143,9 +143,12 @@ fn start_in_turn(members: &[Arc<Member>], rng: &mut Seeded) {
 }
 
 /// Takes the disk of a member away and lets it join anew, once all the others are well and vote.
-fn replace(cluster: &Cluster, member: &Arc<Member>) {
+fn replace(cluster: &Cluster, member: &Arc<Member>, rng: &mut Seeded) {
     cluster.wait_ready();
-    let helper = others(cluster, member).remove(0);
+    let leader = cluster.wait_leader(HEALS_WITHIN);
+    let mut helpers = others(cluster, member);
+    helpers.retain(|it| it.name() != leader.name());
+    let helper = helpers.remove(0);
     wait_until("all members vote", HEALS_WITHIN, || {
         let all = roster::list(&helper);
         all.len() == cluster.members().len() && all.iter().all(|it| roster::votes(&helper, &it.id))
@@ -153,15 +156,30 @@ fn replace(cluster: &Cluster, member: &Arc<Member>) {
     let id = roster::id_of(&helper, member.name());
     member.kill9();
     member.wipe();
-    // It may have led: until there is another leader, both are refused.
-    wait_until("the member is removed", HEALS_WITHIN, || {
-        [204, 410].contains(&roster::remove(&helper, &id).status)
+    std::thread::scope(|scope| {
+        if leader.name() != member.name() && rng.one_in(2) {
+            // A removal takes two entries; a leader that ends between them leaves it half done.
+            let after = rng.below(25);
+            eprintln!("  kill {} {after} ms into it", leader.name());
+            scope.spawn(move || {
+                wait(after);
+                leader.restart();
+            });
+        }
+        // It may have led: until there is another leader, both are refused.
+        change("removed", &[204, 410], || roster::remove(&helper, &id));
     });
-    wait_until("the member is added", HEALS_WITHIN, || {
-        [201, 409].contains(&roster::add(&helper, &member.peer_url()).status)
-    });
+    change("added", &[201, 409], || roster::add(&helper, &member.peer_url()));
     set_flag(member, "initial-cluster-state", "existing");
     member.start();
+}
+
+/// Asks for a change of the members until it is made: an attempt before may have done it, its answer lost.
+#[track_caller]
+fn change(what: &str, statuses: &[u16], mut ask: impl FnMut() -> Answer) {
+    let mut last = None;
+    let done = eventually(HEALS_WITHIN, || statuses.contains(&last.insert(ask()).status));
+    assert!(done, "the member is not {what}: {}", last.map_or(String::new(), |it| it.to_string()));
 }
 
 /// Lets the harm last; what comes of it is waited for elsewhere.

@@ -1,0 +1,211 @@
+//! The edge: from requests to decisions and back.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`route`] | which path means what |
+//! | [`v2`] | the routes and answers that etcd's nodes know |
+//! | [`native`] | the native API, with its events and its description |
+//! | [`page`] | the status page |
+//! | [`answer`], [`body`], [`query`] | what answers are made of, what requests are read into |
+//!
+//! Invariant: a path may hold a secret, so no path is ever logged or counted; every request has a bounded body and time.
+
+pub mod answer;
+pub mod body;
+pub mod native;
+pub mod page;
+pub mod query;
+pub mod route;
+pub mod v2;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use quorate_transport::body::{BodyError, read_body};
+use quorate_transport::connections::Connection;
+use quorate_transport::http_server::Handler;
+
+use crate::limits::{Limits, OpenPoll, POLLS_PER_TOKEN_MAX, What};
+use crate::registry::{Refusal, TokenId};
+use crate::service::{PATIENCE, Service};
+use crate::store::Store;
+use body::ServiceBody;
+use query::Query;
+use route::Route;
+
+/// An answer.
+pub type Answer = Response<ServiceBody>;
+
+/// The largest body that is read: a registration with the longest URLs fits ten times.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What the edge is told by flags.
+#[derive(Clone, Debug)]
+pub struct EdgeSettings {
+    /// What the URLs of new tokens begin with; otherwise what the client calls this host.
+    pub public_url: Option<String>,
+    /// How long a long poll waits at most.
+    pub poll_timeout: Duration,
+    /// How long a token lives when nobody says.
+    pub token_ttl: Duration,
+}
+
+/// Answers requests.
+pub struct Edge<S> {
+    service: Service<S>,
+    limits: Limits,
+    settings: EdgeSettings,
+}
+
+/// A request, read.
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// The query; for forms with their fields first.
+    pub query: Query,
+    /// The body.
+    pub body: Bytes,
+    /// What `Authorization: Bearer` holds.
+    pub bearer: Option<String>,
+    /// Whether a browser asks.
+    pub wants_html: bool,
+    /// What the client calls this host.
+    pub host: String,
+    /// Where it comes from.
+    pub address: Option<IpAddr>,
+}
+
+impl<S: Store> Edge<S> {
+    /// An edge of `service`.
+    #[must_use]
+    pub fn new(service: Service<S>, limits: Limits, settings: EdgeSettings) -> Self {
+        Self { service, limits, settings }
+    }
+
+    pub(crate) fn service(&self) -> &Service<S> {
+        &self.service
+    }
+
+    pub(crate) fn settings(&self) -> &EdgeSettings {
+        &self.settings
+    }
+
+    /// What the URLs of this service begin with, as far as the asking client is concerned.
+    pub(crate) fn base_url(&self, asked: &Asked) -> String {
+        self.settings.public_url.clone().unwrap_or_else(|| format!("http://{}", asked.host))
+    }
+
+    /// Takes a place among those who wait.
+    pub(crate) fn place(&self, asked: &Asked, token: &TokenId) -> Result<OpenPoll, Refusal> {
+        if self.service.changes().waiting_for(token) >= POLLS_PER_TOKEN_MAX {
+            return Err(Refusal::Busy {
+                what: "too many requests wait for this token",
+                after_s: 5,
+            });
+        }
+        self.limits.poll(asked.address, Instant::now())
+    }
+
+    pub(crate) fn may_create(&self, asked: &Asked) -> Result<(), Refusal> {
+        self.limits.take(What::Token, asked.address, Instant::now())
+    }
+
+    async fn dispatch(&self, route: &Route<'_>, asked: &Asked) -> Result<Answer, Refusal> {
+        if route.is_limited() {
+            self.limits.take(What::Request, asked.address, Instant::now())?;
+        }
+        match route {
+            Route::Live => Ok(answer::text(StatusCode::OK, "ok\n")),
+            Route::Ready => match self.service.ready().await {
+                Ok(()) => Ok(answer::text(StatusCode::OK, "ok\n")),
+                Err(refusal) => {
+                    Ok(answer::text(StatusCode::SERVICE_UNAVAILABLE, &format!("{refusal}\n")))
+                }
+            },
+            Route::Metrics => Ok(answer::bytes(
+                "text/plain; version=0.0.4",
+                self.service.metrics().page(self.limits.open_polls()),
+            )),
+            Route::Fixed { kind, text } => Ok(answer::fixed(kind, text)),
+            Route::New => v2::new_token(self, asked).await,
+            Route::Registry(path) if asked.wants_html && path.is_token() => {
+                page::of_join(self, asked, path).await
+            }
+            Route::Registry(path) => v2::answer(self, asked, path).await,
+            Route::Page { token, secret, events } => {
+                page::answer(self, asked, token, secret, *events).await
+            }
+            Route::Native(path) => native::answer(self, asked, path).await,
+            Route::Nothing => Err(Refusal::NoRoute("there is nothing at this path")),
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, address: Option<IpAddr>) -> Answer {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        let route = Route::of(&path);
+        let outcome = async {
+            let asked = read(parts, body, address).await?;
+            self.dispatch(&route, &asked).await
+        };
+        // What it does to the store is bounded within; this bounds a body that trickles in.
+        let outcome = tokio::time::timeout(PATIENCE + PATIENCE / 4, outcome).await;
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(Refusal::Unavailable("this took too long".to_owned())));
+        let metrics = self.service.metrics();
+        metrics.answered(route.name(), began.elapsed());
+        outcome.unwrap_or_else(|refusal| {
+            metrics.refused(&refusal);
+            if route.speaks_v2() { v2::refuse(&refusal) } else { native::refuse(&refusal) }
+        })
+    }
+}
+
+impl<S: Store> Handler for Edge<S> {
+    type Body = ServiceBody;
+
+    fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        connection: Connection,
+    ) -> impl Future<Output = Answer> + Send {
+        let address = connection.identity().address.map(|address| address.ip());
+        // Large and short: every connection keeps the space of this future.
+        Box::pin(async move { self.answer(request, address).await })
+    }
+}
+
+async fn read(
+    parts: http::request::Parts,
+    body: Incoming,
+    address: Option<IpAddr>,
+) -> Result<Asked, Refusal> {
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = header(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, secret) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim().to_owned())
+    });
+    let wants_html = header(header::ACCEPT).is_some_and(|kinds| kinds.contains("text/html"));
+    let host = header(header::HOST).unwrap_or("localhost").to_owned();
+    let is_form = header(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.trim_start().starts_with("application/x-www-form-urlencoded"));
+    let body = read_body(body, BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::TooLarge { max } => Refusal::TooLarge { max },
+        BodyError::Broken(_) => Refusal::BadRequest("the body ended early".to_owned()),
+    })?;
+    let mut pairs = String::new();
+    if is_form {
+        let form = std::str::from_utf8(&body)
+            .map_err(|_| Refusal::BadRequest("the form is not UTF-8".to_owned()))?;
+        pairs.push_str(form.trim());
+        pairs.push('&');
+    }
+    pairs.push_str(parts.uri.query().unwrap_or_default());
+    let query = Query::parse(&pairs)?;
+    Ok(Asked { method: parts.method, query, body, bearer, wants_html, host, address })
+}

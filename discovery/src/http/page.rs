@@ -1,0 +1,333 @@
+//! The status page of a token: made here, readable without a script; with one it is kept up to date.
+//!
+//! Invariant: whatever a member said of itself is escaped. The page holds no secret but the one it was asked with, which is in its own
+//! address, and the discovery URL only for those who came by it.
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+
+use super::answer;
+use super::body::ServiceBody;
+use super::route::RegistryPath;
+use super::{Answer, Asked, Edge, native};
+use crate::registry::report::{Progress, Report};
+use crate::registry::status::MemberStatus;
+use crate::registry::{Capability, Refusal, Secret, Status, TokenId};
+use crate::store::Store;
+
+/// A clock that is off by more than this is worth a word.
+const CLOCK_OFFSET_MS_MAX: u64 = 1000;
+
+/// The page by the address that was handed out with the token.
+pub(super) async fn answer<S: Store>(
+    edge: &Edge<S>,
+    asked: &Asked,
+    token: &str,
+    secret: &str,
+    events: bool,
+) -> Result<Answer, Refusal> {
+    let id = TokenId::parse(token).ok_or(Refusal::Unknown);
+    let secret = Secret::parse(secret).ok_or(Refusal::Unknown);
+    let (id, secret) = match (id, secret) {
+        (Ok(id), Ok(secret)) => (id, secret),
+        (Err(refusal), _) | (_, Err(refusal)) => return Ok(refused(&refusal)),
+    };
+    if events {
+        return native::events(edge, asked, Some(id), secret, true).await;
+    }
+    let can_join = secret.capability() == Capability::Join;
+    let url = can_join.then(|| format!("{}/{}", edge.base_url(asked), secret.reveal()));
+    show(edge, Some(&id), &secret, url).await
+}
+
+/// The page for a browser that opens a discovery URL.
+pub(super) async fn of_join<S: Store>(
+    edge: &Edge<S>,
+    asked: &Asked,
+    path: &RegistryPath<'_>,
+) -> Result<Answer, Refusal> {
+    let Some(secret) = Secret::parse(path.secret) else { return Ok(refused(&Refusal::Unknown)) };
+    let url = format!("{}/{}", edge.base_url(asked), secret.reveal());
+    show(edge, None, &secret, Some(url)).await
+}
+
+async fn show<S: Store>(
+    edge: &Edge<S>,
+    id: Option<&TokenId>,
+    secret: &Secret,
+    url: Option<String>,
+) -> Result<Answer, Refusal> {
+    let opened = async {
+        let token = edge.service().open(id, secret, Capability::Read).await?;
+        edge.service().status(&token).await
+    };
+    match opened.await {
+        Ok(status) => {
+            let events = format!("/t/{}/{}/events", status.id, secret.reveal());
+            let page = render(&status, url.as_deref(), &events);
+            Ok(answer::with(StatusCode::OK, "text/html; charset=utf-8", ServiceBody::full(page)))
+        }
+        Err(refusal) => {
+            edge.service().metrics().refused(&refusal);
+            Ok(refused(&refusal))
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let body = format!(
+        "<main><h1>No such page</h1><p class=\"bad\">{}</p></main>",
+        escape(&refusal.to_string())
+    );
+    let page = document("Not here", "", &body);
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    answer::with(status, "text/html; charset=utf-8", ServiceBody::full(page))
+}
+
+/// The page. `url` is the discovery URL, for those who know it.
+#[must_use]
+pub fn render(status: &Status, url: Option<&str>, events: &str) -> String {
+    let mut body = String::from("<main id=\"status\">");
+    head(&mut body, status);
+    members(&mut body, status);
+    problems(&mut body, status);
+    next_step(&mut body, status, url.unwrap_or("DISCOVERY_URL"));
+    body.push_str("</main>");
+    let registered = status.members.len();
+    let title = format!("{registered} of {} - {}", status.size, status.state);
+    document(&title, events, &body)
+}
+
+fn document(title: &str, events: &str, body: &str) -> String {
+    let live = if events.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<script src=\"/assets/status.js\" data-events=\"{}\" defer></script>",
+            escape(events)
+        )
+    };
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"robots\" content=\"noindex\">\
+         <title>{} - Quorate discovery</title><link rel=\"stylesheet\" href=\"/assets/status.css\">{live}</head>\
+         <body>{body}<footer>Quorate discovery<span id=\"live\"></span></footer></body></html>\n",
+        escape(title)
+    )
+}
+
+fn head(out: &mut String, status: &Status) {
+    let registered = status.members.len();
+    let (class, verdict) = match status.state {
+        "sealed" => (
+            "good",
+            "All members are there. The set is sealed: nobody can form with this token again."
+                .to_owned(),
+        ),
+        "expired" => ("bad", "The token expired before all members were there.".to_owned()),
+        "revoked" => ("bad", "The token was revoked.".to_owned()),
+        _ => ("wait", format!("Waiting for {} more.", count(status.missing, "member"))),
+    };
+    push(
+        out,
+        format_args!(
+            "<h1><span class=\"badge {class}\">{}</span> {registered} of {} registered</h1><p class=\"verdict {class}\">{verdict}</p>",
+            status.state, status.size
+        ),
+    );
+    push(
+        out,
+        format_args!(
+            "<dl><dt>Token</dt><dd><code>{}</code></dd><dt>Made</dt><dd>{}</dd><dt>{}</dt><dd>{}</dd>",
+            status.id,
+            time(&status.created),
+            if status.sealed.is_some() { "Kept until" } else { "Expires" },
+            time(&status.expires)
+        ),
+    );
+    if let Some(sealed) = &status.sealed {
+        push(out, format_args!("<dt>Sealed</dt><dd>{}</dd>", time(sealed)));
+    }
+    if let Some(reopened) = &status.reopened {
+        push(out, format_args!("<dt>Reopened</dt><dd>{}</dd>", time(reopened)));
+    }
+    push(out, format_args!("<dt>As of</dt><dd>{}</dd></dl>", time(&status.now)));
+}
+
+fn members(out: &mut String, status: &Status) {
+    out.push_str(
+        "<h2>Members</h2><div class=\"scroll\"><table><thead><tr><th>#</th><th>Name</th><th>Peer URLs</th><th>Registered</th>\
+         <th>Last report</th><th>Clock</th><th>Reaches</th></tr></thead><tbody>",
+    );
+    for (position, member) in status.members.iter().enumerate() {
+        row(out, position + 1, member, status);
+    }
+    for position in status.members.len() + 1..=status.size {
+        push(
+            out,
+            format_args!(
+                "<tr class=\"missing\"><td>{position}</td><td colspan=\"6\">missing since {}</td></tr>",
+                time(status.reopened.as_ref().unwrap_or(&status.created))
+            ),
+        );
+    }
+    out.push_str("</tbody></table></div>");
+}
+
+fn row(out: &mut String, position: usize, member: &MemberStatus, status: &Status) {
+    let urls: Vec<String> =
+        member.peer_urls.iter().map(|url| format!("<code>{}</code>", escape(url))).collect();
+    push(
+        out,
+        format_args!(
+            "<tr><td>{position}</td><td><b>{}</b><br><small>{}</small></td><td>{}</td><td>{}</td>",
+            escape(&member.name),
+            member.id,
+            urls.join("<br>"),
+            time(&member.registered)
+        ),
+    );
+    let Some(report) = &member.report else {
+        out.push_str(
+            "<td colspan=\"3\" class=\"quiet\">does not report (etcd's own nodes do not)</td></tr>",
+        );
+        return;
+    };
+    let progress = match report.sent.progress {
+        Progress::Waiting => "waits",
+        Progress::Starting => "starts",
+        Progress::Started => "has started",
+    };
+    push(
+        out,
+        format_args!(
+            "<td>{progress}<br><small>{} {}</small></td><td>{}</td><td>{}</td></tr>",
+            time(&report.at.to_string()),
+            escape(&report.sent.program),
+            clock(report),
+            reaches(report, status)
+        ),
+    );
+}
+
+fn clock(report: &Report) -> String {
+    match report.clock_offset_ms {
+        None => "not told".to_owned(),
+        Some(offset) => {
+            let class = if offset.unsigned_abs() > CLOCK_OFFSET_MS_MAX { "bad" } else { "good" };
+            format!("<span class=\"{class}\">{offset:+} ms</span>")
+        }
+    }
+}
+
+fn reaches(report: &Report, status: &Status) -> String {
+    if report.sent.reach.is_empty() {
+        return "not tried yet".to_owned();
+    }
+    let line = |reach: &crate::registry::report::Reach| {
+        let known = status.members.iter().find(|member| member.id == reach.member);
+        let name = known.map_or(reach.member.as_str(), |member| member.name.as_str());
+        let (class, word) = if reach.ok { ("good", "yes") } else { ("bad", "no") };
+        let rtt = reach.rtt_ms.map(|rtt| format!(" {rtt} ms")).unwrap_or_default();
+        format!("{} <span class=\"{class}\">{word}</span>{rtt}", escape(name))
+    };
+    report.sent.reach.iter().map(line).collect::<Vec<_>>().join("<br>")
+}
+
+/// Everything that somebody has to look at, in sentences.
+fn problems(out: &mut String, status: &Status) {
+    let mut found = Vec::new();
+    for member in &status.members {
+        let name = escape(&member.name);
+        let Some(report) = &member.report else { continue };
+        for reach in report.sent.reach.iter().filter(|reach| !reach.ok) {
+            let to = status.members.iter().find(|known| known.id == reach.member);
+            let to = to.map_or(reach.member.as_str(), |known| known.name.as_str());
+            found.push(format!(
+                "<b>{name}</b> does not reach <b>{}</b>: {}",
+                escape(to),
+                escape(&reach.detail)
+            ));
+        }
+        for problem in &report.sent.certificate_problems {
+            found.push(format!("<b>{name}</b>, certificates: {}", escape(problem)));
+        }
+        if let Some(offset) =
+            report.clock_offset_ms.filter(|it| it.unsigned_abs() > CLOCK_OFFSET_MS_MAX)
+        {
+            found.push(format!(
+                "The clock of <b>{name}</b> is off by {offset:+} ms. Let it be set by NTP"
+            ));
+        }
+    }
+    if !found.is_empty() {
+        push(
+            out,
+            format_args!(
+                "<h2>Problems</h2><ul class=\"bad\"><li>{}</li></ul>",
+                found.join("</li><li>")
+            ),
+        );
+    }
+}
+
+/// What to run on a machine that is missing, or what to do instead.
+fn next_step(out: &mut String, status: &Status, url: &str) {
+    let url = escape(url);
+    match status.state {
+        "sealed" => {
+            let list = escape(status.initial_cluster.as_deref().unwrap_or_default());
+            push(
+                out,
+                format_args!(
+                    "<h2>The cluster</h2><pre>{list}</pre><h2>A machine lost its data, or one more is wanted</h2>\
+                 <p>It joins the running cluster; this token lets nobody in any more.</p>\
+                 <pre>etcdctl member remove ID        # only for a machine that lost its data\n\
+                 etcdctl member add NAME http://ADDRESS:2380\n\
+                 quorate-server --name NAME --initial-cluster-state existing \\\n    --initial-cluster NAME=http://ADDRESS:2380,...</pre>"
+                ),
+            );
+        }
+        "expired" | "revoked" => {
+            out.push_str("<h2>What to do</h2><p>Make a new token and give its URL to all machines.</p><pre>curl 'https://THIS_HOST/new?size=3'</pre>");
+        }
+        _ => push(
+            out,
+            format_args!(
+                "<h2>On a machine that is missing</h2><p>With a name of its own and an address that the others reach:</p>\
+             <pre>quorate-server --name NAME \\\n    --initial-advertise-peer-urls http://ADDRESS:2380 --listen-peer-urls http://ADDRESS:2380 \\\n    \
+             --advertise-client-urls http://ADDRESS:2379 --listen-client-urls http://ADDRESS:2379 \\\n    --discovery {url}</pre>\
+             <p><code>etcd</code> 2.x to 3.6 takes the same flags. All machines need exactly the same URL.</p>"
+            ),
+        ),
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn time(text: &str) -> String {
+    format!("<time datetime=\"{0}\">{0}</time>", escape(text))
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String can't fail.
+    let _ = out.write_fmt(text);
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}

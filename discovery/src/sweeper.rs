@@ -1,0 +1,62 @@
+//! Forgets tokens that are long over, and counts the others.
+//!
+//! Every replica sweeps: deleting is by version, so that they do not get in each other's way, and a token that was reopened in
+//! the meantime stays.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::registry::{Stage, TokenId};
+use crate::service::{Service, now, read};
+use crate::store::{Store, StoreError, Written};
+
+/// Between two sweeps. Nothing waits for one: a token that is over is refused by its own record.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Sweeps for ever.
+pub async fn run<S: Store>(service: Service<S>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        if let Err(error) = sweep(&service).await {
+            tracing::warn!(%error, "cannot sweep; tokens that are over stay a little longer");
+        }
+    }
+}
+
+/// Sweeps once and returns how many tokens were forgotten.
+///
+/// # Errors
+/// The store cannot be reached.
+pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
+    let (store, layout) = (service.store(), service.layout());
+    let listed = store.list(layout.tokens()).await?;
+    let mut counts: BTreeMap<Stage, i64> = Stage::ALL.iter().map(|stage| (*stage, 0)).collect();
+    let mut forgotten = 0;
+    let total = listed.len();
+    for (name, stored) in listed {
+        let Some(id) = TokenId::parse(&name) else { continue };
+        let token = match read(&stored) {
+            Ok(token) => token,
+            Err(error) => {
+                tracing::warn!(token = %id, %error, "a record is left alone");
+                continue;
+            }
+        };
+        if !token.may_be_forgotten(now(), service.rules()) {
+            *counts.entry(token.stage(now())).or_default() += 1;
+            continue;
+        }
+        if store.delete(&layout.token(&id), stored.version).await? == Written::Done {
+            store.delete_tree(&layout.reports(&id)).await?;
+            forgotten += 1;
+        }
+    }
+    for (stage, count) in counts {
+        service.metrics().tokens(stage, count);
+    }
+    service.metrics().swept(forgotten);
+    service.note_tokens(total.saturating_sub(usize::try_from(forgotten).unwrap_or(0)));
+    Ok(forgotten)
+}

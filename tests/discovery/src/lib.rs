@@ -1,0 +1,11 @@
+//! The discovery service under test: real processes, real etcd nodes that form through it, and a store that may be a cluster.
+//!
+//! - [`Service`]: one process of the service, with tokens made through it.
+//! - [`Token`]: the URLs and secrets of one token.
+//! - [`nodes`]: etcd nodes that are told a discovery URL and nothing of each other.
+
+mod nodes;
+mod service;
+
+pub use nodes::{assert_one_cluster, nodes};
+pub use service::{FORMED_WITHIN, READY_WITHIN, Service, Token, bearer, register};
