@@ -305,6 +305,11 @@ fn stays_out(member: &Member, metrics: &Port, reason: &str, papers: &Papers) -> 
         assert!(is_counted, "{reason}: {}", member.log_tail());
         member.is_ready()
     });
+    if reason != "wrong_name" || papers.certificate.ends_with("somebody.pem") {
+        // Who is refused is told so, too: under TLS 1.3 only after its own handshake is done.
+        let is_told = eventually(SOON, || member.log_text().contains("refused_by_far_end"));
+        assert!(is_told, "{reason}: {}", member.log_tail());
+    }
     member.kill9();
     happened
 }

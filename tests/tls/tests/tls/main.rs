@@ -5,5 +5,6 @@ mod forming;
 mod protocols;
 mod rotation;
 mod starting;
+mod users;
 
 use quorate_harness::skip_without_openssl;
