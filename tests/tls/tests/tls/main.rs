@@ -2,6 +2,7 @@
 
 mod attempts;
 mod forming;
+mod moving;
 mod protocols;
 mod rotation;
 mod starting;
