@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use sha1::{Digest as _, Sha1};
 
+use crate::identity;
 use crate::ids::{ClusterId, MemberId};
 
 /// A number drawn when a data directory is made. It tells a member that came back from one whose disk was wiped.
@@ -238,10 +239,13 @@ fn meet_running_cluster(
     };
     match own.incarnation {
         // The cluster was formed together with this very data directory: finish what was begun.
-        Some(incarnation) if incarnation == facts.incarnation && facts.bound.is_some() => {
+        Some(incarnation)
+            if incarnation == facts.incarnation && is_own_founding(facts, cluster) =>
+        {
             Start::Form
         }
-        // It joined before, and stopped before its first entry arrived.
+        // It joined before, and stopped before its first entry arrived; or the list it learned has changed since the others
+        // formed the cluster, whose log tells all the rest.
         Some(incarnation) if incarnation == facts.incarnation => join(cluster, own, members),
         Some(_) => refuse(format!(
             "member {} has already been bootstrapped in cluster {cluster}, and this data directory is not the one it lived \
@@ -257,6 +261,12 @@ fn meet_running_cluster(
         )),
         None => check_listing(facts, cluster, own, members),
     }
+}
+
+/// Whether the cluster is the one that this member has bound itself to form.
+fn is_own_founding(facts: &Facts, cluster: ClusterId) -> bool {
+    let listed: Vec<MemberId> = facts.listed.iter().map(|listed| listed.id).collect();
+    facts.bound.is_some() && identity::cluster_id(&listed) == cluster
 }
 
 /// The flags of a joining member must list the cluster as it is, or somebody means another one.
@@ -351,7 +361,8 @@ fn bind_or_form(facts: &Facts, present: BTreeMap<MemberId, Incarnation>) -> Star
 fn disagreement(listed: &Listed, own: FormationHash, theirs: FormationHash) -> String {
     format!(
         "{} was started with another member list or token (hash {theirs}, here {own}). --initial-cluster and \
-         --initial-cluster-token must be the same on all members; correct the one that is wrong and start it again",
+         --initial-cluster-token, or the spelling of --discovery, or what DNS answers for --discovery-srv must be the same on \
+         all members; correct the one that is wrong and start it again",
         listed.name
     )
 }

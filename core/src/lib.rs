@@ -14,6 +14,7 @@
 //! | [`members`], [`membership`], [`peer_urls`] | who belongs to the cluster, and whether that may change |
 //! | [`auth`] | users, roles and what they may do |
 //! | [`snapshot`] | the state as bytes and back |
+//! | [`bootstrap`], [`discovery`] | how a process starts, and with whom |
 //! | [`error`], [`json`], [`stats`] | what clients are told: errors, Go's JSON, counters |
 //!
 //! To follow a write, read `command`, then `machine`, then `event`.
@@ -22,6 +23,7 @@ pub mod auth;
 pub mod batch;
 pub mod bootstrap;
 pub mod command;
+pub mod discovery;
 pub mod error;
 pub mod event;
 mod history;

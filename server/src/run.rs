@@ -3,6 +3,7 @@
 //! The order matters. The data directory is locked before a port is opened, so that a second process disturbs nothing; the
 //! peer port answers before the member knows how it starts, since others ask it; clients are served last and stopped first.
 
+mod beginning;
 pub(crate) mod formation_file;
 mod listeners;
 mod protection;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use quorate_core::bootstrap::{Disk, Incarnation, Known};
 use quorate_core::{ClusterId, MemberId, identity};
+use quorate_transport::dns::{self, Dns};
 use quorate_transport::http_client::Connector;
 use quorate_transport::http_server::HttpServer;
 use tokio::runtime::Handle;
@@ -80,20 +82,22 @@ pub enum RunError {
 /// # Errors
 /// Why it could not start, or could not go on.
 pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<(), RunError> {
+    if config.discovery.dns != Dns::System {
+        dns::find_hosts_in(config.discovery.dns.clone());
+    }
     let mut data_dir = DataDir::open(&config.data_dir, config.wal_dir.as_deref())?;
     let protection = Protection::load(&config.tls, &clients)?;
     let listeners = Listeners::bind(&config, &clients).await?;
     let file = FormationFile::open(data_dir.path())?;
-    let plan = plan(&config, &data_dir, &file)?;
-    let forming = Arc::new(Forming::new(&plan));
+    let forming = Arc::new(Forming::learning(file.incarnation()));
     let peer_http = Arc::new(PeerHttp::<Node>::new(Arc::clone(&forming)));
     let (peer_listeners, client_listeners) = listeners.split();
     let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
     let connector = protection.peer_connector();
 
     let mut stop = StopSignals::listen()?;
-    let started = tokio::select! {
-        started = bootstrap::run(&plan, &forming, &*connector, |bound| file.bind(bound)) => started?,
+    let (plan, started) = tokio::select! {
+        begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector) => begun?,
         () = stop.asked() => return Ok(()),
     };
     let metrics = Arc::new(Metrics::new()?);
@@ -200,18 +204,27 @@ pub(crate) fn plan(
     data_dir: &DataDir,
     file: &FormationFile,
 ) -> Result<Plan, RunError> {
-    let disk = match data_dir.identity() {
-        _ if data_dir.is_removed() => Disk::Removed,
-        Some(Identity { has_log: true, .. }) => Disk::Log,
-        _ => Disk::Fresh,
-    };
+    let disk = disk(data_dir);
     if disk == Disk::Fresh {
         config
             .verify_forming(&crate::config::resolve_by_system)
             .map_err(|error| RunError::Cluster(error.to_string()))?;
     }
-    let bound = Some(file.bound()).filter(|bound| !bound.is_empty());
-    Ok(Plan::new(config, disk, file.incarnation(), bound))
+    Ok(Plan::new(config, disk, file.incarnation(), bound(file)))
+}
+
+/// What the data directory holds.
+fn disk(data_dir: &DataDir) -> Disk {
+    match data_dir.identity() {
+        _ if data_dir.is_removed() => Disk::Removed,
+        Some(Identity { has_log: true, .. }) => Disk::Log,
+        _ => Disk::Fresh,
+    }
+}
+
+/// Whom this member has bound itself to, if it has.
+fn bound(file: &FormationFile) -> Option<BTreeMap<MemberId, Incarnation>> {
+    Some(file.bound()).filter(|bound| !bound.is_empty())
 }
 
 /// The members this directory took part in founding its cluster with; empty if it joined a cluster that was there.

@@ -14,9 +14,10 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use crate::body::{BodyError, read_body};
+use crate::dns;
 use crate::endpoint::{Address, Endpoint};
 use crate::stream::Stream;
 
@@ -45,9 +46,7 @@ impl Connector for PlainConnector {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
             }
             let stream = match &endpoint.address {
-                Address::Tcp { host, port } => {
-                    Stream::Tcp(TcpStream::connect((host.as_str(), *port)).await?)
-                }
+                Address::Tcp { host, port } => Stream::Tcp(dns::connect(host, *port).await?),
                 Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
             };
             stream.tune()?;

@@ -3,11 +3,13 @@
 //! A listening socket is bound by [`listener`]; [`http_server`] accepts from it, turns each raw stream into a
 //! protected one through an [`acceptor::Acceptor`], and speaks HTTP/1.1 (or, under TLS, HTTP/2) within [`limits::ServerLimits`];
 //! [`connections`] watches every connection's time limits from a single task, so that a waiting connection costs no
-//! timer. [`http_client`] is the other direction. Nothing here knows what the requests mean.
+//! timer. [`http_client`] is the other direction, and
+//! [`dns`] finds hosts and services by name. Nothing here knows what the requests mean.
 
 pub mod acceptor;
 pub mod body;
 pub mod connections;
+pub mod dns;
 mod endless_answer;
 pub mod endpoint;
 pub mod http_client;

@@ -112,11 +112,23 @@ fn a_wiped_member_is_refused_by_any_one_survivor() {
 fn a_member_that_crashed_while_forming_finishes() {
     let mut facts = facts(3);
     facts.bound = Some(all(3));
-    facts.answers.insert(
-        MemberId(2),
-        formed(vec![known(1, Some(101)), known(2, Some(102)), known(3, Some(103))]),
-    );
+    let members = vec![known(1, Some(101)), known(2, Some(102)), known(3, Some(103))];
+    let ids: Vec<MemberId> = facts.listed.iter().map(|listed| listed.id).collect();
+    let cluster = identity::cluster_id(&ids);
+    let answer = Answer::Formed { cluster, members, removed: Vec::new(), applied: 1 };
+    facts.answers.insert(MemberId(2), answer);
     assert_eq!(decide(&facts), Start::Form);
+}
+
+#[test]
+fn a_member_whose_learned_list_changed_after_the_founding_joins_what_was_founded() {
+    let mut facts = facts(3);
+    facts.bound = Some(all(3));
+    // Founded of two, under another ID than a cluster of these three would have.
+    let members = vec![known(1, Some(101)), known(2, Some(102))];
+    facts.answers.insert(MemberId(2), formed(members.clone()));
+    let join = Start::Join { cluster: ClusterId(9), member: MemberId(1), members };
+    assert_eq!(decide(&facts), join);
 }
 
 #[test]

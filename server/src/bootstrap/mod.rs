@@ -1,7 +1,13 @@
 //! The edge of `quorate_core::bootstrap`: gathers its facts (disk, flags, the peers' answers), asks it to decide until it no
-//! longer says "wait", and tells the operator every few seconds what it waits for.
+//! longer says "wait", and tells the operator every few seconds what it waits for. Where no flag lists the members, [`learn`]
+//! comes first.
 
 mod ask;
+pub mod learn;
+pub mod learned_file;
+pub mod records;
+pub mod registry;
+mod registry_http;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +17,11 @@ use parking_lot::Mutex;
 use quorate_core::bootstrap::{
     Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Start, decide,
 };
+use quorate_core::discovery::{Learned, member};
 use quorate_core::{ClusterId, MemberId, identity};
 use quorate_transport::http_client::Connector;
 
-use crate::config::{Config, InitialClusterState};
+use crate::config::{AdvertiseUrl, Config, InitialClusterState};
 use crate::peer_api::formation::{Announcement, PROTOCOL, Stage, show_bound};
 
 /// Between two rounds of questions: short at first, since members are mostly started together.
@@ -63,40 +70,71 @@ pub enum BootstrapError {
         /// What was waited for.
         reason: String,
     },
+    /// The members did not become known.
+    #[error(transparent)]
+    Learn(#[from] learn::LearnError),
     /// The disk failed.
     #[error("cannot write the formation record: {0}")]
     Disk(#[from] std::io::Error),
 }
 
-/// What this member tells others that are starting; shared with the peer port.
+/// What this member tells others that are starting; shared with the peer port. Nothing before it knows who they are.
 pub struct Forming {
-    own: Listed,
     incarnation: Incarnation,
+    told: Mutex<Option<Told>>,
+}
+
+#[derive(Clone)]
+struct Told {
+    own: MemberId,
     formation: FormationHash,
-    bound: Mutex<Option<BTreeMap<MemberId, Incarnation>>>,
+    bound: Option<BTreeMap<MemberId, Incarnation>>,
 }
 
 impl Forming {
+    /// A member that does not know yet who the others are.
+    #[must_use]
+    pub fn learning(incarnation: Incarnation) -> Self {
+        Self { incarnation, told: Mutex::new(None) }
+    }
+
     /// What the flags and the disk say so far.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        Self {
-            own: plan.own.clone(),
-            incarnation: plan.incarnation,
-            formation: FormationHash::of(&plan.listed, &plan.token),
-            bound: Mutex::new(plan.bound.clone()),
-        }
+        let forming = Self::learning(plan.incarnation);
+        forming.learned(plan);
+        forming
     }
 
-    /// The answer to a peer that asks.
+    /// The others are known from now on, or others than before.
+    pub fn learned(&self, plan: &Plan) {
+        *self.told.lock() = Some(Told {
+            own: plan.own.id,
+            formation: FormationHash::of(&plan.listed, &plan.token),
+            bound: plan.bound.clone(),
+        });
+    }
+
+    /// The answer to a peer that asks; none while the others are not known.
     #[must_use]
-    pub fn announcement(&self) -> Announcement {
-        let bound = self.bound.lock().as_ref().map(show_bound);
-        Announcement {
+    pub fn announcement(&self) -> Option<Announcement> {
+        let told = self.told.lock().clone()?;
+        let bound = told.bound.as_ref().map(show_bound);
+        Some(Announcement {
             protocol: PROTOCOL,
-            member: self.own.id.to_string(),
+            member: told.own.to_string(),
             incarnation: self.incarnation.0,
-            stage: Stage::Forming { formation: self.formation.to_string(), bound },
+            stage: Stage::Forming { formation: told.formation.to_string(), bound },
+        })
+    }
+
+    fn bound(&self) -> Option<BTreeMap<MemberId, Incarnation>> {
+        self.told.lock().as_ref().and_then(|told| told.bound.clone())
+    }
+
+    fn bind(&self, present: BTreeMap<MemberId, Incarnation>) {
+        if let Some(told) = self.told.lock().as_mut() {
+            told.bound = Some(present);
         }
     }
 }
@@ -130,19 +168,32 @@ impl Plan {
         bound: Option<BTreeMap<MemberId, Incarnation>>,
     ) -> Self {
         let token = config.initial_cluster_token.clone();
-        let list = |name: &str, urls: Vec<String>| Listed {
-            id: identity::member_id(&urls, &token, None),
-            name: name.to_owned(),
-            peer_urls: urls,
+        let list = |name: &str, urls: &[AdvertiseUrl]| {
+            member(name, urls.iter().map(ToString::to_string).collect(), &token)
         };
-        let listed =
-            config.initial_cluster.members().map(|(name, urls)| list(name, sorted(urls))).collect();
-        let own = list(&config.name, sorted(&config.initial_advertise_peer_urls));
+        let listed: Vec<Listed> =
+            config.initial_cluster.members().map(|(name, urls)| list(name, urls)).collect();
+        // The others know this member as the list has it, which may spell its addresses in another way.
+        let own = listed.iter().find(|listed| listed.name == config.name).cloned();
+        let own = own.unwrap_or_else(|| list(&config.name, &config.initial_advertise_peer_urls));
+        Self::of(config, disk, Learned { own, listed, token }, incarnation, bound)
+    }
+
+    /// Puts together a list that was learned and what the disk says.
+    #[must_use]
+    pub fn of(
+        config: &Config,
+        disk: Disk,
+        learned: Learned,
+        incarnation: Incarnation,
+        bound: Option<BTreeMap<MemberId, Incarnation>>,
+    ) -> Self {
         let intent = match config.initial_cluster_state {
             InitialClusterState::New => Intent::Form,
             InitialClusterState::Existing => Intent::Join,
             InitialClusterState::Auto => Intent::Auto,
         };
+        let Learned { own, listed, token } = learned;
         Self { intent, disk, own, listed, token, incarnation, bound }
     }
 
@@ -170,12 +221,6 @@ impl Plan {
     }
 }
 
-fn sorted<U: ToString>(urls: &[U]) -> Vec<String> {
-    let mut urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
-    urls.sort();
-    urls
-}
-
 /// Finds out how to start, asking peers through `connector`. `write_bound` puts the binding on the disk before anyone hears of it.
 ///
 /// # Errors
@@ -190,7 +235,7 @@ pub async fn run(
     let mut reported = begun;
     let mut answers = BTreeMap::new();
     loop {
-        let bound = forming.bound.lock().clone();
+        let bound = forming.bound();
         let reason = match decide(&plan.facts(bound, answers.clone())) {
             Start::Restart => return Ok(Started::Restarts),
             Start::Form => {
@@ -205,7 +250,7 @@ pub async fn run(
             Start::Refuse { reason } => return Err(BootstrapError::Refused(reason)),
             Start::Bind(present) => {
                 write_bound(&present)?;
-                *forming.bound.lock() = Some(present);
+                forming.bind(present);
                 continue;
             }
             Start::Wait { reason } => reason,

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cluster::InitialCluster;
+use super::discovery::MemberSource;
 use super::error::ConfigError;
 use super::model::{Allowed, Config, InitialClusterState, Retention};
 use super::settings::{Origin, Settings};
 use super::urls::{self, AdvertiseUrl, ListenUrl, Scheme};
-use super::{DefaultRoute, advertise, tls, value};
+use super::{DefaultRoute, advertise, discovery, tls, value};
 use crate::logging::LogSettings;
 
 /// The longest election timeout etcd takes, in ms: beyond it a cluster would stay without leader for a minute.
@@ -40,7 +41,11 @@ pub(super) fn config(
     let listen_metrics_urls = listeners(settings, "listen-metrics-urls")?;
     let initial_advertise_peer_urls = advertise::peer(settings, &listen_peer_urls, default_route)?;
     let advertise_client_urls = advertise::client(settings, &listen_client_urls, default_route)?;
-    let initial_cluster = initial_cluster(settings, &name, &initial_advertise_peer_urls)?;
+    let discovery = discovery::config(settings)?;
+    let initial_cluster = match discovery.source {
+        MemberSource::Flag => initial_cluster(settings, &name, &initial_advertise_peer_urls)?,
+        MemberSource::Url(_) | MemberSource::Srv(_) => InitialCluster::default(),
+    };
     let urls = tls::Urls {
         peer_listeners: &listen_peer_urls,
         client_listeners: &listen_client_urls,
@@ -64,6 +69,7 @@ pub(super) fn config(
         initial_advertise_peer_urls,
         advertise_client_urls,
         initial_cluster,
+        discovery,
         initial_cluster_state: match settings.text("initial-cluster-state") {
             "existing" => InitialClusterState::Existing,
             "auto" => InitialClusterState::Auto,

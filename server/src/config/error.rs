@@ -125,6 +125,25 @@ pub enum ConfigError {
         /// The URL.
         url: String,
     },
+    /// More than one flag says who the members are.
+    #[error(
+        "multiple discovery or bootstrap flags are set ({given}). Choose one of --initial-cluster, --discovery and \
+         --discovery-srv"
+    )]
+    SeveralSources {
+        /// The flags.
+        given: String,
+    },
+    /// A flag about discovery has a value that cannot be used. The value is not shown: it may be a secret.
+    #[error("--{flag} ({origin}) cannot be used: {reason}")]
+    Discovery {
+        /// The flag.
+        flag: &'static str,
+        /// Where it was given.
+        origin: Origin,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A flag that etcd gave up.
     #[error("{written} ({origin}) is an old flag that etcd 3.4 refuses as well; use {instead}")]
     Refused {

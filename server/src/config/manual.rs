@@ -20,7 +20,7 @@ fn intro() -> String {
 This page is made from the table of flags in `server/src/config/flags/`. Change it there, then run
 `QUORATE_RECORD=1 cargo test -p quorate-server --test config_golden`.
 
-A start script for etcd 3.4 works when only the program's name is changed, unless it asks for discovery, the proxy
+A start script for etcd 3.4 works when only the program's name is changed, unless it asks for the proxy
 or recovery in place: this release has none of them and refuses to start rather than leave them out. Flags, variables and files are
 read as etcd reads them, with the differences below. `{PROGRAM} --print-config` with a script's flags shows what each
 of them comes to, and ends without starting.
@@ -51,6 +51,9 @@ of them comes to, and ends without starting.
 | unknown key in a file | ignored | refused with its line | a misspelt key is a setting lost |
 | empty `--initial-cluster=` or `--name=` | fails later, or not | refused | a variable that expanded to nothing must not form a cluster |
 | `--initial-cluster` when not given | `default=http://localhost:2380`, or the name with the advertised URLs | always the name with the advertised URLs | it cannot contradict them |
+| `--discovery-fallback` when not given | `proxy` | `exit` | a machine too many is a mistake to be seen, not a proxy nobody asked for |
+| `--discovery` and `--discovery-srv` | stalls, and answers that are incomplete, end the start | are waited out, up to `--discovery-timeout` | machines that boot at the same time |
+| members by `--discovery-srv` | are called `0`, `1`, .. by the others until they publish their name | by host and port | all members must agree on one list |
 | `--initial-cluster-state` | `new`, `existing` | also `auto` | one script for the first start and for all others |
 | `unix:///path` to listen on | refused | accepted for clients | local agents use it |
 

@@ -14,6 +14,7 @@ mod advertise;
 mod argv;
 mod build;
 pub mod cluster;
+pub mod discovery;
 mod environment;
 mod error;
 mod file;
@@ -33,6 +34,7 @@ use std::path::Path;
 
 pub use argv::PROGRAM;
 pub use cluster::{ClusterError, InitialCluster, resolve_by_system};
+pub use discovery::{Discovery, DiscoveryUrl, Fallback, MemberSource, SrvNames};
 pub use error::ConfigError;
 pub use model::{Allowed, Config, InitialClusterState, Retention};
 pub use settings::{Origin, Settings};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cluster::InitialCluster;
+use super::discovery::Discovery;
 use super::tls::TlsConfig;
 use super::urls::{AdvertiseUrl, ListenUrl};
 use crate::logging::LogSettings;
@@ -42,8 +43,10 @@ pub struct Config {
     pub initial_advertise_peer_urls: Vec<AdvertiseUrl>,
     /// The client URLs told to the cluster at each start (`--advertise-client-urls`), never empty.
     pub advertise_client_urls: Vec<AdvertiseUrl>,
-    /// The members a new cluster is formed of (`--initial-cluster`).
+    /// The members a new cluster is formed of (`--initial-cluster`); nobody if the list has to be learned.
     pub initial_cluster: InitialCluster,
+    /// Where the list of members comes from (`--discovery`, `--discovery-srv` and what goes with them).
+    pub discovery: Discovery,
     /// Whether this member forms a cluster or joins one (`--initial-cluster-state`).
     pub initial_cluster_state: InitialClusterState,
     /// Salt of the cluster ID (`--initial-cluster-token`).

@@ -1,7 +1,8 @@
 //! `--print-config`: what every value is and where it came from.
 //!
-//! Invariant: nothing secret is printed. No flag holds a secret; one that does must be masked here.
+//! Invariant: nothing secret is printed. The flags that hold a secret are masked here.
 
+use super::discovery;
 use super::flags::{self, Flag, Meaning};
 use super::settings::{Origin, Settings};
 
@@ -29,6 +30,8 @@ fn row(settings: &Settings, flag: &'static Flag) -> [String; 3] {
     };
     let value = match settings.text(flag.name) {
         "" => "-".to_owned(),
+        // Whoever knows it can take a place in the cluster.
+        url if flag.name == "discovery" => discovery::masked(url),
         text => text.to_owned(),
     };
     [flag.name.to_owned(), value, origin]

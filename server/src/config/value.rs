@@ -25,6 +25,8 @@ pub enum Kind {
     Text,
     /// A path.
     Path,
+    /// One URL, whose form is checked with its use.
+    Url,
     /// URLs separated by commas.
     Urls,
     /// Words separated by commas.
@@ -47,6 +49,7 @@ impl Kind {
             Self::Duration => "DURATION",
             Self::Text | Self::Anything => "TEXT",
             Self::Path => "PATH",
+            Self::Url => "URL",
             Self::Urls => "URL,..",
             Self::List => "WORD,..",
             Self::Choice(_) => "WORD",
@@ -68,7 +71,13 @@ impl Kind {
     pub fn empty_is_unset(self) -> bool {
         matches!(
             self,
-            Self::Text | Self::Path | Self::Urls | Self::List | Self::Cluster | Self::Anything
+            Self::Text
+                | Self::Path
+                | Self::Url
+                | Self::Urls
+                | Self::List
+                | Self::Cluster
+                | Self::Anything
         )
     }
 

@@ -79,11 +79,12 @@ impl<P: Peer> PeerHttp<P> {
         let _ = self.peer.set(peer);
     }
 
-    fn announcement(&self) -> Announcement {
+    /// Nothing while this member does not know who the others are.
+    fn announcement(&self) -> Option<Announcement> {
         let Some(peer) = self.peer.get() else { return self.forming.announcement() };
         // Read first: what follows may be newer than this says, never older.
         let applied = peer.applied();
-        Announcement {
+        Some(Announcement {
             protocol: PROTOCOL,
             member: peer.member().to_string(),
             incarnation: peer.incarnation(),
@@ -93,7 +94,7 @@ impl<P: Peer> PeerHttp<P> {
                 removed: peer.removed().iter().map(ToString::to_string).collect(),
                 applied,
             },
-        }
+        })
     }
 
     fn members(&self) -> Response<Full<Bytes>> {
@@ -115,7 +116,10 @@ impl<P: Peer> PeerHttp<P> {
     fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let is_get = request.method() == Method::GET;
         match request.uri().path() {
-            formation::PATH if is_get => json(StatusCode::OK, &self.announcement()),
+            formation::PATH if is_get => match self.announcement() {
+                Some(announcement) => json(StatusCode::OK, &announcement),
+                None => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{LEARNING}\n")),
+            },
             link::PEER_PATH if is_get => match self.peer.get() {
                 Some(peer) => peer.links().answer(request).map(Full::new),
                 None => Refusal::new(RefusalCode::NotReady, STARTING).response().map(Full::new),
@@ -148,6 +152,7 @@ impl<P: Peer> Handler for PeerHttp<P> {
     }
 }
 
+const LEARNING: &str = "this member is starting and does not know yet who the others are";
 const STARTING: &str = "this member is starting and belongs to no cluster yet";
 
 fn starting() -> Response<Full<Bytes>> {

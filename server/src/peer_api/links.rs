@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use quorate_core::MemberId;
+use quorate_transport::dns;
 use quorate_transport::endpoint::{Address, Endpoint};
 use quorate_transport::http_client::Connector;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::link::{Class, LinkError, LinkLimits, LinkObserver, Local, PeerLink, Target};
@@ -197,9 +198,7 @@ async fn knock(url: &str) -> Reachability {
     let Ok(Endpoint { address, .. }) = url.parse() else { return Reachability::Unknown };
     let attempt = async {
         match &address {
-            Address::Tcp { host, port } => {
-                TcpStream::connect((host.as_str(), *port)).await.map(drop)
-            }
+            Address::Tcp { host, port } => dns::connect(host, *port).await.map(drop),
             Address::Unix(path) => UnixStream::connect(path).await.map(drop),
         }
     };

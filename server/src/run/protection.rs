@@ -8,7 +8,7 @@ use quorate_transport::tls::{
 };
 use tokio::runtime::Handle;
 
-use crate::config::TlsConfig;
+use crate::config::{Config, TlsConfig};
 use crate::metrics::TlsSide;
 
 /// See the module.
@@ -58,4 +58,15 @@ impl Protection {
 
 fn acceptor(side: &TlsSide) -> TlsAcceptor {
     TlsAcceptor::new(Arc::clone(&side.credentials), Arc::clone(&side.failures))
+}
+
+/// What opens connections to the discovery service. It is of use for minutes, so its files are read once.
+pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>, TlsError> {
+    Ok(match &config.discovery.tls {
+        Some(settings) => {
+            let failures = Arc::new(Failures::new(settings.side));
+            Arc::new(TlsConnector::new(Credentials::load(settings.clone())?, failures))
+        }
+        None => Arc::new(PlainConnector),
+    })
 }

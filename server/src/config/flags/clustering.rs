@@ -1,7 +1,7 @@
 //! The flags about forming a cluster and about what a member tells the others.
 
 use super::super::value::Kind;
-use super::{Family, Flag, Meaning, Section, fixed, not_yet, used};
+use super::{Family, Flag, Section, fixed, not_yet, used};
 
 pub(super) const SECTION: Section = Section {
     title: "Clustering",
@@ -57,41 +57,73 @@ const FLAGS: &[Flag] = &[
         "elections always ask first, which etcd does only with this flag",
     ),
     fixed("enable-v2", "true", "true", "the v2 API is what this server speaks"),
-    not_yet(
+    used(
         "discovery",
-        Kind::Text,
+        Kind::Url,
         "",
-        Family::Discovery,
-        "URL of a discovery token to form a cluster through.",
+        "URL of a discovery token to form a cluster through: of a discovery service, or of a directory in any etcd or \
+         Quorate (http://HOST:2379/v2/keys/_etcd/registry/TOKEN). Spell it alike on all members. Whoever knows it can take \
+         a place in the cluster.",
     ),
-    not_yet(
+    used(
         "discovery-srv",
         Kind::Text,
         "",
-        Family::DnsSrv,
-        "DNS domain whose SRV records name the members.",
+        "DNS domain whose SRV records name the members: _etcd-server-ssl._tcp for https, _etcd-server._tcp for http.",
     ),
-    Flag {
-        name: "discovery-srv-name",
-        kind: Kind::Text,
-        default: "",
-        meaning: Meaning::Ignored("it only adds to --discovery-srv"),
-        help: "",
-    },
-    Flag {
-        name: "discovery-proxy",
-        kind: Kind::Text,
-        default: "",
-        meaning: Meaning::Ignored("it only adds to --discovery"),
-        help: "",
-    },
-    Flag {
-        name: "discovery-fallback",
-        kind: Kind::Choice(&["exit", "proxy"]),
-        default: "proxy",
-        meaning: Meaning::Ignored("it only adds to --discovery"),
-        help: "",
-    },
+    used(
+        "discovery-srv-name",
+        Kind::Text,
+        "",
+        "Added to the services of --discovery-srv: with prod they are _etcd-server-ssl-prod and _etcd-server-prod.",
+    ),
+    used(
+        "discovery-srv-expect",
+        Kind::Count,
+        "0",
+        "How many members the records of --discovery-srv are to name; fewer or more are waited out. 0: unknown; then the \
+         records have to be two or more and the same for 5 s.",
+    ),
+    used(
+        "discovery-timeout",
+        Kind::Duration,
+        "10m",
+        "How long --discovery or --discovery-srv may take to name all members; then the member ends and says what was \
+         missing. 0: for ever.",
+    ),
+    used(
+        "discovery-fallback",
+        Kind::Choice(&["exit", "proxy"]),
+        "exit",
+        "What to do when all places of a discovery token are taken by others. exit: end, and say by whom. etcd's default \
+         is proxy.",
+    ),
+    used(
+        "discovery-cacert",
+        Kind::Path,
+        "",
+        "Authorities one of which has issued the certificate of the discovery service. Default: the system's.",
+    ),
+    used(
+        "discovery-cert",
+        Kind::Path,
+        "",
+        "Certificate shown to the discovery service, if it asks for one.",
+    ),
+    used("discovery-key", Kind::Path, "", "Key of --discovery-cert."),
+    used(
+        "dns-server",
+        Kind::Text,
+        "",
+        "Address of the DNS server to ask in place of this machine's, with :PORT if it is not 53.",
+    ),
+    not_yet(
+        "discovery-proxy",
+        Kind::Text,
+        "",
+        Family::DiscoveryProxy,
+        "HTTP proxy to reach the discovery service through.",
+    ),
     not_yet(
         "proxy",
         Kind::Choice(&["off", "readonly", "on"]),

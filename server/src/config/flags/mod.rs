@@ -57,10 +57,8 @@ pub enum Meaning {
 /// A group of features that this release lacks as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
-    /// Forming a cluster through a discovery URL.
-    Discovery,
-    /// Forming a cluster through DNS SRV records.
-    DnsSrv,
+    /// Reaching the discovery service through a proxy.
+    DiscoveryProxy,
     /// Running as a proxy of a cluster instead of a member.
     Proxy,
     /// Going on with one member after a majority is lost for good.
@@ -71,8 +69,7 @@ impl Family {
     /// What the family is called in a sentence.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Discovery => "discovery by URL",
-            Self::DnsSrv => "discovery by DNS SRV records",
+            Self::DiscoveryProxy => "a proxy before the discovery service",
             Self::Proxy => "the v2 proxy",
             Self::Recovery => "recovery from a lost majority in place",
         }
@@ -81,8 +78,9 @@ impl Family {
     /// What ignoring the flag would have led to, and what to do.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Discovery | Self::DnsSrv => {
-                "ignoring it would form a cluster of this member alone. List the members with --initial-cluster"
+            Self::DiscoveryProxy => {
+                "ignoring it would look for the service where it cannot be reached. Let --discovery name a service that this \
+                 machine reaches, or list the members with --initial-cluster"
             }
             Self::Proxy => {
                 "ignoring it would start a member that holds data. Run a TCP or HTTP proxy beside the client instead"

@@ -1,0 +1,118 @@
+//! A real DNS server, dnsmasq, on a loopback port of its own, answering for `example.test` alone.
+//!
+//! Invariant: it reads nothing of the machine (no hosts file, no resolver configuration) and asks nobody.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use quorate_harness::{Port, wait_until};
+use tempfile::TempDir;
+
+/// It starts in milliseconds; a busy machine takes longer.
+const UP_WITHIN: Duration = Duration::from_secs(20);
+/// One question; asked again until it is answered.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub struct DnsServer {
+    folder: TempDir,
+    port: Port,
+    process: Option<Child>,
+}
+
+/// Whether a test that needs dnsmasq must be left out because it is not installed; says so. Panics in that case when
+/// `QUORATE_REQUIRE_INTEROP` is set.
+pub fn skip_without_dnsmasq() -> bool {
+    if binary().is_some() {
+        return false;
+    }
+    assert!(
+        std::env::var_os("QUORATE_REQUIRE_INTEROP").is_none(),
+        "QUORATE_REQUIRE_INTEROP is set, but dnsmasq is not installed"
+    );
+    eprintln!("skipped: dnsmasq is not installed (Debian: dnsmasq-base)");
+    true
+}
+
+fn binary() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    // A folder of root's, which PATH may lack.
+    let candidates = std::env::split_paths(&folders).chain([PathBuf::from("/usr/sbin")]);
+    candidates.map(|folder| folder.join("dnsmasq")).find(|candidate| candidate.is_file())
+}
+
+impl DnsServer {
+    /// Starts it with these lines of its configuration, such as `srv-host=_etcd-server._tcp.example.test,localhost,2380`.
+    #[track_caller]
+    pub fn start(lines: &[String]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = Port::free().expect("a port");
+        let mut server = Self { folder, port, process: None };
+        server.change(lines);
+        server
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Lets it answer with other records from now on. It is gone for a moment, as servers are.
+    #[track_caller]
+    pub fn change(&mut self, lines: &[String]) {
+        self.stop();
+        let conf = self.folder.path().join("dnsmasq.conf");
+        let head = format!(
+            "no-resolv\nno-hosts\nno-daemon\nport={}\nlisten-address=127.0.0.1\nbind-interfaces\nlocal=/test/\n",
+            self.port.number()
+        );
+        fs::write(&conf, head + &lines.join("\n") + "\n").expect("a file");
+        let log = File::create(self.folder.path().join("log")).expect("a file");
+        let process = Command::new(binary().expect("dnsmasq is installed"))
+            .arg(format!("--conf-file={}", conf.display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("dnsmasq starts");
+        self.process = Some(process);
+        wait_until("dnsmasq answers", UP_WITHIN, || {
+            self.answers() || {
+                let ended = self.process.as_mut().and_then(|it| it.try_wait().ok().flatten());
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                assert!(ended.is_none(), "dnsmasq ended: {log}");
+                false
+            }
+        });
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Fails only if it has ended already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Whether a question for the A record of `test` is answered, with whatever.
+    fn answers(&self) -> bool {
+        let question =
+            *b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04test\x00\x00\x01\x00\x01";
+        let asked = UdpSocket::bind("127.0.0.1:0").and_then(|socket| {
+            socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            socket.send_to(&question, self.address())?;
+            socket.recv(&mut [0; 512])
+        });
+        asked.is_ok_and(|length| length > 0)
+    }
+}
+
+impl Drop for DnsServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,188 @@
+//! Looking names up: SRV records, and the addresses of hosts.
+//!
+//! Invariant: nothing is cached here, so that a corrected record counts at the next look; and "there is no such record" is
+//! told from "nobody could say", which is an error. Left out: what the records mean, and asking again.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RData;
+use hickory_resolver::{Resolver, TokioResolver};
+use tokio::net::TcpStream;
+
+/// How long one server has to answer one question.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a question is put to a server that does not answer: packets get lost.
+const ATTEMPTS: usize = 2;
+/// The port of DNS.
+pub const DNS_PORT: u16 = 53;
+
+/// A place to look names up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Dns {
+    /// As this machine is set up: its resolver's configuration and its hosts file, read anew each time.
+    System,
+    /// This server, over UDP and, for long answers, TCP. It is asked for complete names only.
+    Server(SocketAddr),
+}
+
+/// Where hosts are looked up that this process connects to, if not by the system: one for the process, as the system's
+/// own resolver is.
+static HOSTS: OnceLock<Dns> = OnceLock::new();
+
+/// Lets all connections that this process opens find their hosts in `dns`. To be called once, before the first one; hosts
+/// that `dns` does not know are looked up by the system all the same.
+pub fn find_hosts_in(dns: Dns) {
+    // A second call comes too late for the connections that were opened; the first one stays in force.
+    let _ = HOSTS.set(dns);
+}
+
+/// Opens a TCP connection to the first address of `host` that takes one.
+///
+/// # Errors
+/// The host has no address, or none of them takes a connection; the error is that of the last one tried.
+pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    if let Some(dns) = HOSTS.get().filter(|_| host.parse::<IpAddr>().is_err()) {
+        let found = dns.addresses(host).await.map_err(io::Error::other)?;
+        let addresses: Vec<SocketAddr> =
+            found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        if !addresses.is_empty() {
+            return TcpStream::connect(&*addresses).await;
+        }
+    }
+    TcpStream::connect((host, port)).await
+}
+
+/// One SRV record.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Service {
+    /// The lower the earlier it is to be tried.
+    pub priority: u16,
+    /// The higher the more often it is to be chosen among equals.
+    pub weight: u16,
+    /// The host's name, without the dot at its end.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A name could not be looked up: nobody could say whether there is such a record.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot look up {name} ({place}): {reason}")]
+pub struct DnsError {
+    name: String,
+    place: String,
+    reason: String,
+}
+
+impl Dns {
+    /// The SRV records of `name`, in order of priority; none if it has none. A record that says that there is no such
+    /// service (its target is the root) is none.
+    ///
+    /// # Errors
+    /// No server gave a valid answer.
+    pub async fn services(&self, name: &str) -> Result<Vec<Service>, DnsError> {
+        let resolver = self.resolver().map_err(|error| self.error(name, &error))?;
+        let lookup = match resolver.srv_lookup(self.complete(name)).await {
+            Ok(lookup) => lookup,
+            Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
+            Err(error) => return Err(self.error(name, &error)),
+        };
+        let mut services: Vec<Service> = lookup
+            .answers()
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::SRV(srv) if !srv.target.is_root() => Some(Service {
+                    priority: srv.priority,
+                    weight: srv.weight,
+                    host: srv.target.to_ascii().trim_end_matches('.').to_owned(),
+                    port: srv.port,
+                }),
+                _ => None,
+            })
+            .collect();
+        services.sort();
+        Ok(services)
+    }
+
+    /// The addresses of `host`, which may be an address itself, in no particular order; none if it has none.
+    ///
+    /// # Errors
+    /// No server gave a valid answer.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![ip]);
+        }
+        match self {
+            Self::System => self.addresses_by_system(host).await,
+            Self::Server(_) => self.addresses_by_server(host).await,
+        }
+    }
+
+    /// The system's own way honours its hosts file and whatever else it is set up to ask. It does not tell "no such name"
+    /// from trouble in a form that could be relied on, so both are "none".
+    async fn addresses_by_system(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        match tokio::time::timeout(ANSWER_TIMEOUT * 2, tokio::net::lookup_host((host, 0))).await {
+            Ok(Ok(found)) => Ok(unique(found.map(|address| address.ip()))),
+            Ok(Err(error)) => {
+                tracing::debug!(host, %error, "the system knows no address");
+                Ok(Vec::new())
+            }
+            Err(_) => Err(self.error(host, &"the system's resolver does not answer")),
+        }
+    }
+
+    async fn addresses_by_server(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let resolver = self.resolver().map_err(|error| self.error(host, &error))?;
+        match resolver.lookup_ip(self.complete(host)).await {
+            Ok(found) => Ok(unique(found.iter())),
+            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Err(error) => Err(self.error(host, &error)),
+        }
+    }
+
+    fn resolver(&self) -> Result<TokioResolver, NetError> {
+        let mut builder = match self {
+            Self::System => Resolver::builder(TokioRuntimeProvider::default())?,
+            Self::Server(address) => {
+                let mut server = NameServerConfig::udp_and_tcp(address.ip());
+                server.connections.iter_mut().for_each(|way| way.port = address.port());
+                let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+                Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+            }
+        };
+        let options: &mut ResolverOpts = builder.options_mut();
+        options.cache_size = 0;
+        options.timeout = ANSWER_TIMEOUT;
+        options.attempts = ATTEMPTS;
+        builder.build()
+    }
+
+    /// A server is asked for the name as it stands; the system may have domains to search in.
+    fn complete(&self, name: &str) -> String {
+        match self {
+            Self::Server(_) if !name.ends_with('.') => format!("{name}."),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn error(&self, name: &str, reason: &dyn std::fmt::Display) -> DnsError {
+        let place = match self {
+            Self::System => "this machine's resolver".to_owned(),
+            Self::Server(address) => format!("server {address}"),
+        };
+        DnsError { name: name.to_owned(), place, reason: reason.to_string() }
+    }
+}
+
+fn unique(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
