@@ -7,6 +7,7 @@ mod beginning;
 pub(crate) mod formation_file;
 mod listeners;
 mod protection;
+mod proxying;
 mod service;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use crate::raft::snapshots::Snapshots;
 use crate::storage::data_dir::{DataDir, Identity};
 use crate::storage::log::{Log, LogOptions};
 use crate::storage::snapshot::SnapshotDir;
+use beginning::Begun;
 use formation_file::FormationFile;
 use listeners::Listeners;
 use protection::Protection;
@@ -97,10 +99,22 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (plan, started) = tokio::select! {
+    let begun = tokio::select! {
         begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector) => begun?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
+    };
+    let (plan, started) = match begun {
+        Begun::Member(plan, started) => (*plan, started),
+        Begun::Proxy(beginning) => {
+            drop(peer_servers);
+            let calls = (connector, protection.client_acceptor());
+            let stopped = async {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            };
+            return proxying::serve(&config, beginning, client_listeners, calls, &clients, stopped)
+                .await;
+        }
     };
     let metrics = Arc::new(Metrics::new()?);
     let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };

@@ -43,6 +43,9 @@ struct Contents {
     own: Option<String>,
     #[serde(default)]
     members: Vec<Entry>,
+    /// The peer URLs of the cluster that this process is a proxy of.
+    #[serde(default)]
+    proxy_of: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -99,6 +102,19 @@ impl LearnedFile {
     /// The disk fails.
     pub fn unregistered(&self) -> io::Result<()> {
         self.change(|contents| contents.registered = None)
+    }
+
+    /// Notes that this process is a proxy of the members at `peer_urls`.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn proxies(&self, peer_urls: &[String]) -> io::Result<()> {
+        self.change(|contents| contents.proxy_of = peer_urls.to_vec())
+    }
+
+    /// The peer URLs of the cluster that this process is a proxy of; none if it is no proxy.
+    pub fn proxied(&self) -> Vec<String> {
+        self.contents.lock().proxy_of.clone()
     }
 
     /// Keeps a list.
