@@ -35,13 +35,32 @@ pub struct Settings {
     pub connector: Arc<dyn Connector>,
     /// How long one endpoint may take.
     pub attempt_timeout: Duration,
+    /// Who asks, at a store with authentication.
+    pub user: Option<Basic>,
+}
+
+/// A user's name and password, ready to be sent. It shows neither.
+#[derive(Clone)]
+pub struct Basic(HeaderValue);
+
+impl Basic {
+    /// The header for this user.
+    #[must_use]
+    pub fn new(name: &str, password: &str) -> Self {
+        let text = format!("Basic {}", base64(format!("{name}:{password}").as_bytes()));
+        // Letters, digits and three signs: always a header value.
+        let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        Self(value)
+    }
 }
 
 impl Settings {
     /// Plain connections to `endpoints`, with the default times.
     #[must_use]
     pub fn plain(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints, connector: Arc::new(PlainConnector), attempt_timeout: ATTEMPT_TIMEOUT }
+        let connector = Arc::new(PlainConnector);
+        Self { endpoints, connector, attempt_timeout: ATTEMPT_TIMEOUT, user: None }
     }
 }
 
@@ -259,9 +278,12 @@ impl KeysClient {
     async fn ask(
         &self,
         endpoint: &Endpoint,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
         timeout: Duration,
     ) -> Result<Response<Bytes>, http_client::ClientError> {
+        if let Some(Basic(value)) = &self.settings.user {
+            request.headers_mut().insert(header::AUTHORIZATION, value.clone());
+        }
         http_client::send(&*self.settings.connector, endpoint, request, ANSWER_BYTES_MAX, timeout)
             .await
     }
@@ -322,6 +344,22 @@ fn push_encoded(out: &mut String, bytes: &[u8], kept: &[u8]) {
     }
 }
 
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = (bits >> (18 - 6 * place)) as usize & 63;
+            let digit = DIGITS.get(digit).copied().unwrap_or_default();
+            text.push(if place <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +369,21 @@ mod tests {
         let key = Key::parse("/a b/ü".as_bytes()).unwrap();
         assert_eq!(target(&key, "x=1"), "/v2/keys/a%20b/%C3%BC?x=1");
         assert_eq!(form("n=http://h:1,&", Some(3)), "value=n%3Dhttp%3A%2F%2Fh%3A1%2C%26&ttl=3");
+    }
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let cases = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("\u{ff}", "w78="),
+        ];
+        for (plain, coded) in cases {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
     }
 
     #[tokio::test]

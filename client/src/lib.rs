@@ -10,4 +10,4 @@ mod answer;
 mod keys;
 
 pub use answer::{ClientError, Event, Node, Watched};
-pub use keys::{KeysClient, Settings};
+pub use keys::{Basic, KeysClient, Settings};

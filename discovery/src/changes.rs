@@ -61,7 +61,7 @@ impl Waiting {
     pub async fn changed(&mut self) {
         if self.told.changed().await.is_err() {
             // The room lives as long as somebody is in it.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | [`service`], [`changes`], [`sweeper`] | carries out decisions, wakes who waits, forgets what is over |
 //! | [`http`] | the routes of etcd's discovery protocol, the native API, the status page, health, metrics |
 //! | [`limits`], [`metrics`] | what one address may ask for; what is counted |
-//! | [`settings`], [`run`] | flags; the life of the process |
+//! | [`settings`], [`protection`], [`run`] | flags; TLS; the life of the process |
 //!
 //! No state lives outside of the store, so that any number of replicas serve the same tokens.
 
@@ -15,6 +15,7 @@ pub mod changes;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod protection;
 pub mod registry;
 pub mod run;
 pub mod service;

@@ -1,7 +1,8 @@
 //! What one address may ask for, and what all may: token buckets and counts, held by this replica alone.
 //!
 //! They keep one misconfigured fleet or one stranger from using up what is there for all; they are no protection of secrets, which
-//! are too long to be guessed. Invariant: the table of addresses is bounded, and an address that is forgotten begins anew.
+//! are too long to be guessed. Invariants: the tables are bounded, and who is forgotten begins anew; a registration with a valid
+//! secret is never refused for the sake of its address, since an etcd node does not try that again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::registry::Refusal;
+use crate::registry::{Refusal, TokenId};
 
 /// Addresses that are remembered. A botnet may be larger: then the ones that waited longest are forgotten.
 const ADDRESSES_MAX: usize = 65_536;
@@ -18,6 +19,10 @@ const ADDRESSES_MAX: usize = 65_536;
 const FORGET_AFTER: Duration = Duration::from_secs(120);
 /// How many seconds of its rate an address may use at once: machines of one site start together behind one address.
 const BURST_SECONDS: f64 = 10.0;
+/// Secrets that open nothing, per second and address. A machine with a wrong URL asks once and gives up.
+const FAILURES_PER_SECOND: f64 = 5.0;
+/// Writes per second to one token, reports mostly: nine members that report twice a second.
+const WRITES_PER_SECOND: f64 = 20.0;
 /// Polls that one token's members and readers may hold open. Twice the largest cluster, and as many browsers again.
 pub const POLLS_PER_TOKEN_MAX: usize = 64;
 
@@ -44,11 +49,13 @@ pub struct Limits {
 #[derive(Default)]
 struct Table {
     addresses: HashMap<IpAddr, Usage>,
+    writes: HashMap<TokenId, Bucket>,
     polls: u32,
 }
 
 struct Usage {
     requests: Bucket,
+    failures: Bucket,
     tokens: Bucket,
     polls: u32,
     seen: Instant,
@@ -65,6 +72,8 @@ struct Bucket {
 pub enum What {
     /// A request.
     Request,
+    /// A request with a secret that opens nothing.
+    Failure,
     /// A new token.
     Token,
 }
@@ -81,29 +90,44 @@ impl Limits {
     /// # Errors
     /// [`Refusal::Busy`], when there is none left.
     pub fn take(&self, what: What, address: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
-        let (rate, burst, text) = match what {
-            What::Request => {
-                let rate = f64::from(self.allowance.requests_per_second);
-                (rate, rate * BURST_SECONDS, "too many requests from this address")
-            }
-            What::Token => {
-                let minute = f64::from(self.allowance.tokens_per_minute);
-                (minute / 60.0, minute, "too many new tokens from this address")
-            }
-        };
+        let (rate, burst, text) = self.rate(what);
         let Some(address) = address.filter(|_| rate > 0.0).map(site) else { return Ok(()) };
         let mut table = self.table.lock();
         let usage = table.usage(address, now);
         let bucket = match what {
             What::Request => &mut usage.requests,
+            What::Failure => &mut usage.failures,
             What::Token => &mut usage.tokens,
         };
-        if bucket.take(rate, burst, now) {
+        if bucket.take(rate, burst, now) { Ok(()) } else { Err(busy(text, rate)) }
+    }
+
+    /// Whether `address` has used up the failures it may have.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`], when it has.
+    pub fn check_failures(&self, address: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
+        let (rate, burst, text) = self.rate(What::Failure);
+        let Some(address) = address.filter(|_| rate > 0.0).map(site) else { return Ok(()) };
+        let mut table = self.table.lock();
+        let Some(usage) = table.addresses.get_mut(&address) else { return Ok(()) };
+        if usage.failures.level(rate, burst, now) >= 1.0 { Ok(()) } else { Err(busy(text, rate)) }
+    }
+
+    /// Takes one of the writes that may be made to a token.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`], when there is none left.
+    pub fn write(&self, token: &TokenId, now: Instant) -> Result<(), Refusal> {
+        let mut table = self.table.lock();
+        if table.writes.len() >= ADDRESSES_MAX && !table.writes.contains_key(token) {
+            table.writes.clear();
+        }
+        let bucket = table.writes.entry(token.clone()).or_insert_with(|| Bucket::full(now));
+        if bucket.take(WRITES_PER_SECOND, WRITES_PER_SECOND * BURST_SECONDS, now) {
             return Ok(());
         }
-        // Below one day, since the rate is at least one a minute.
-        let after_s = (1.0 / rate).ceil() as u64;
-        Err(Refusal::Busy { what: text, after_s })
+        Err(busy("too many changes of this token", WRITES_PER_SECOND))
     }
 
     /// Takes one of the open polls that `address` may hold.
@@ -128,6 +152,29 @@ impl Limits {
         }
         table.polls += 1;
         Ok(OpenPoll { limits: self.clone(), address })
+    }
+
+    /// Rate, burst and what to say.
+    fn rate(&self, what: What) -> (f64, f64, &'static str) {
+        let requests = f64::from(self.allowance.requests_per_second);
+        match what {
+            What::Request => {
+                (requests, requests * BURST_SECONDS, "too many requests from this address")
+            }
+            // Whoever lifts the limit on requests lifts this one, too.
+            What::Failure => {
+                let rate = requests.min(FAILURES_PER_SECOND);
+                (
+                    rate,
+                    rate * BURST_SECONDS,
+                    "too many requests from this address with secrets that open nothing",
+                )
+            }
+            What::Token => {
+                let minute = f64::from(self.allowance.tokens_per_minute);
+                (minute / 60.0, minute, "too many new tokens from this address")
+            }
+        }
     }
 
     /// How many polls are open.
@@ -160,6 +207,7 @@ impl Table {
         }
         let usage = self.addresses.entry(address).or_insert_with(|| Usage {
             requests: Bucket::full(now),
+            failures: Bucket::full(now),
             tokens: Bucket::full(now),
             polls: 0,
             seen: now,
@@ -189,16 +237,26 @@ impl Bucket {
         Self { level: f64::INFINITY, at: now }
     }
 
-    fn take(&mut self, rate: f64, burst: f64, now: Instant) -> bool {
+    /// What is in it now.
+    fn level(&mut self, rate: f64, burst: f64, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.level = (self.level + passed * rate).min(burst.max(1.0));
         self.at = now;
-        if self.level < 1.0 {
+        self.level
+    }
+
+    fn take(&mut self, rate: f64, burst: f64, now: Instant) -> bool {
+        if self.level(rate, burst, now) < 1.0 {
             return false;
         }
         self.level -= 1.0;
         true
     }
+}
+
+fn busy(what: &'static str, rate: f64) -> Refusal {
+    // Below one day, since no rate is below one a minute.
+    Refusal::Busy { what, after_s: (1.0 / rate).ceil() as u64 }
 }
 
 fn bound(allowed: u32) -> u32 {
@@ -238,6 +296,20 @@ mod tests {
         assert!(limits.take(What::Token, one, later).is_ok());
         assert!(limits.take(What::Token, one, later).is_err());
         assert!((0..1000).all(|_| limits.take(What::Token, None, later).is_ok()));
+    }
+
+    #[test]
+    fn guessing_is_slowed_down_and_one_token_cannot_keep_the_store_busy() {
+        let limits = Limits::new(ALLOWANCE);
+        let (now, one) = (Instant::now(), address("10.0.0.1"));
+        assert!(limits.check_failures(one, now).is_ok());
+        while limits.take(What::Failure, one, now).is_ok() {}
+        assert!(limits.check_failures(one, now).is_err());
+        assert!(limits.check_failures(address("10.0.0.2"), now).is_ok());
+        assert!(limits.check_failures(one, now + Duration::from_secs(2)).is_ok());
+        let token = TokenId::parse(&"0".repeat(24)).unwrap();
+        let writes = (0..1000).filter(|_| limits.write(&token, now).is_ok()).count();
+        assert_eq!(writes, 200);
     }
 
     #[test]

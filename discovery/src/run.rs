@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::http::{Edge, EdgeSettings};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::protection;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::store::embedded::EmbeddedStore;
@@ -35,6 +36,9 @@ pub enum RunError {
     /// The store of its own cannot be used.
     #[error("the store in --data-dir cannot be used: {0}")]
     Store(#[from] quorate_server::run::RunError),
+    /// Certificates, keys or authorities cannot be used.
+    #[error(transparent)]
+    Tls(#[from] quorate_transport::tls::TlsError),
     /// The metrics are defined twice.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -61,7 +65,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     }
     let layout = Layout::new(&settings.store_prefix).ok_or(RunError::Prefix)?;
     if !settings.store.is_empty() {
-        let client = quorate_client::Settings::plain(settings.store.clone());
+        let client = quorate_client::Settings {
+            connector: protection::connector(&settings)?,
+            user: protection::user(&settings)?,
+            ..quorate_client::Settings::plain(settings.store.clone())
+        };
         let store = RemoteStore::new(Arc::new(KeysClient::new(client)), layout.clone());
         return serve(settings, listeners, store, layout, std::future::pending()).await;
     }
@@ -86,7 +94,8 @@ async fn serve<S: Store>(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let feed = store.feed();
-    let metrics = Metrics::new()?;
+    let tls = protection::acceptor(&settings)?;
+    let metrics = Metrics::new(tls.as_ref().map(|(_, credentials)| Arc::clone(credentials)))?;
     let service = Service::new(store, layout, settings.rules, settings.tokens_max, metrics);
     let duties =
         [tokio::spawn(follow(service.clone(), feed)), tokio::spawn(sweeper::run(service.clone()))];
@@ -94,13 +103,19 @@ async fn serve<S: Store>(
         public_url: settings.public_url,
         poll_timeout: settings.poll_timeout,
         token_ttl: settings.rules.token_ttl,
+        trusted_proxies: settings.trusted_proxies,
     };
     let edge = Arc::new(Edge::new(service, Limits::new(settings.allowance), edge));
     let limits = ServerLimits { header_bytes_max: HEADER_BYTES_MAX, ..ServerLimits::default() };
     let servers: Vec<HttpServer> = listeners
         .into_iter()
         .map(|listener| {
-            let server = HttpServer::spawn(listener, Plain, Arc::clone(&edge), limits);
+            let (is_tls, edge) = (listener.local_endpoint().is_tls, Arc::clone(&edge));
+            let server = match &tls {
+                Some((tls, _)) if is_tls => HttpServer::spawn(listener, tls.clone(), edge, limits),
+                // The settings allow `https://` only with a certificate.
+                _ => HttpServer::spawn(listener, Plain, edge, limits),
+            };
             tracing::info!(endpoint = %server.local_endpoint(), "ready to serve discovery requests");
             server
         })

@@ -3,6 +3,8 @@
 //! Invariant: every call ends within [`PATIENCE`], with an answer or with a refusal that passes: an etcd node dies of five seconds of
 //! silence. Who asks is checked against the record's hashes before anything is decided for them.
 
+mod attempts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,14 +20,9 @@ use crate::registry::{
     Capability, Claim, ClusterSize, Entry, Grants, MemberKey, Moment, Refusal, Report, Rules,
     Secret, Status, Token, TokenId,
 };
-use crate::store::{Changed, Layout, Store, StoreError, Versioned, Written};
-
-/// All that a request may take: with the way there and back it stays below the five seconds that etcd's nodes wait.
-pub const PATIENCE: Duration = Duration::from_millis(3500);
-/// Between two attempts that somebody else's success, or the store's silence, has foiled.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
-/// What that pause grows to.
-const RETRY_PAUSE_MAX: Duration = Duration::from_millis(320);
+use crate::store::{Changed, Layout, Store, Versioned, Written};
+pub use attempts::PATIENCE;
+use attempts::{Pause, in_time, unavailable};
 
 /// See the module. Cheap to clone.
 pub struct Service<S> {
@@ -377,45 +374,5 @@ fn random() -> Result<[u8; SECRET_BYTES], Refusal> {
     match getrandom(&mut bytes, GetRandomFlags::empty()) {
         Ok(SECRET_BYTES) => Ok(bytes),
         _ => Err(unavailable("the system has no randomness")),
-    }
-}
-
-fn unavailable(reason: &str) -> Refusal {
-    Refusal::Unavailable(reason.to_owned())
-}
-
-async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => done,
-        Err(_) => Err(unavailable("the store did not answer in time")),
-    }
-}
-
-/// Rests between attempts, longer each time; gives up when the store fails again and again.
-struct Pause {
-    next: Duration,
-    failures: u32,
-}
-
-/// A store that fails this often in a row is down: a fast answer is worth more than another attempt.
-const FAILURES_MAX: u32 = 3;
-
-impl Pause {
-    fn new() -> Self {
-        Self { next: RETRY_PAUSE, failures: 0 }
-    }
-
-    async fn rest(&mut self) {
-        tokio::time::sleep(self.next).await;
-        self.next = (self.next * 2).min(RETRY_PAUSE_MAX);
-    }
-
-    async fn after(&mut self, error: &StoreError) -> Result<(), Refusal> {
-        self.failures += 1;
-        if self.failures >= FAILURES_MAX {
-            return Err(unavailable(&error.0));
-        }
-        self.rest().await;
-        Ok(())
     }
 }

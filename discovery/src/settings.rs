@@ -2,15 +2,20 @@
 //!
 //! Invariant: the command line wins over the environment. Nothing here touches the disk or a socket.
 
+mod flags;
+
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use quorate_server::logging::{LogLevel, LogSettings};
-use quorate_transport::endpoint::Endpoint;
+use quorate_transport::endpoint::{Endpoint, EndpointError};
+use quorate_transport::tls::KeyPairFiles;
 
+use self::flags::{ABOUT, AFTER, FLAGS, Flag};
 use crate::http::native::{TTL_MAX, TTL_MIN};
 use crate::limits::Allowance;
 use crate::registry::Rules;
@@ -43,6 +48,16 @@ pub struct Settings {
     pub allowance: Allowance,
     /// How many tokens there may be.
     pub tokens_max: usize,
+    /// The certificate shown to whoever connects by `https://`.
+    pub key_pair: Option<KeyPairFiles>,
+    /// Reverse proxies that are believed where a request comes from.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The authorities of the store's certificates; the system's if not given.
+    pub store_ca: Option<PathBuf>,
+    /// The certificate shown to the store.
+    pub store_key_pair: Option<KeyPairFiles>,
+    /// The user at the store, and the file that holds the password.
+    pub store_user: Option<(String, PathBuf)>,
     /// What is logged, how and where.
     pub logging: LogSettings,
 }
@@ -72,137 +87,6 @@ pub enum SettingsError {
         reason: String,
     },
 }
-
-struct Flag {
-    name: &'static str,
-    value: &'static str,
-    default: &'static str,
-    help: &'static str,
-}
-
-const FLAGS: &[Flag] = &[
-    Flag {
-        name: "listen-url",
-        value: "URL[,URL]",
-        default: "http://127.0.0.1:8087",
-        help: "Where to take requests. Machines elsewhere reach the service only when this is an address of this machine's network, or http://0.0.0.0:8087.",
-    },
-    Flag {
-        name: "public-url",
-        value: "URL",
-        default: "",
-        help: "What the URLs of new tokens begin with, for example https://discovery.example.com. All machines of a cluster must use exactly the same URL. Without it, what the client called this host.",
-    },
-    Flag {
-        name: "data-dir",
-        value: "DIR",
-        default: "quorate-discovery.data",
-        help: "Where the tokens are kept when no --store is given: a store of this process's own, durable at each answer.",
-    },
-    Flag {
-        name: "store",
-        value: "URL[,URL]",
-        default: "",
-        help: "A cluster that keeps the tokens instead: client URLs of its members, Quorate or etcd 3.4 with --enable-v2. Any number of replicas of this service may share it.",
-    },
-    Flag {
-        name: "store-prefix",
-        value: "KEY",
-        default: "/_quorate/discovery",
-        help: "The directory of the store that holds the tokens.",
-    },
-    Flag {
-        name: "token-ttl",
-        value: "SECONDS",
-        default: "86400",
-        help: "How long a token waits for its members unless its maker says otherwise.",
-    },
-    Flag {
-        name: "seal-grace",
-        value: "SECONDS",
-        default: "600",
-        help: "How long after the last registration a member that crashed before it had data may still come back with the same flags. Later it counts as one that lost its data.",
-    },
-    Flag {
-        name: "sealed-ttl",
-        value: "SECONDS",
-        default: "2592000",
-        help: "How long the list of members is kept after all have registered.",
-    },
-    Flag {
-        name: "memory",
-        value: "SECONDS",
-        default: "604800",
-        help: "How long a token that is over is remembered, so that whoever still uses it is told why it does not work.",
-    },
-    Flag {
-        name: "poll-timeout",
-        value: "SECONDS",
-        default: "45",
-        help: "How long a waiting request is held open before its client asks again.",
-    },
-    Flag {
-        name: "max-tokens",
-        value: "N",
-        default: "100000",
-        help: "How many tokens there may be; about two kilobytes of memory each.",
-    },
-    Flag {
-        name: "max-requests-per-second",
-        value: "N",
-        default: "50",
-        help: "Requests per second from one address (an IPv6 /64 is one), ten seconds' worth at once. 0 is no limit.",
-    },
-    Flag {
-        name: "max-new-per-minute",
-        value: "N",
-        default: "30",
-        help: "New tokens per minute from one address. 0 is no limit.",
-    },
-    Flag {
-        name: "max-polls-per-address",
-        value: "N",
-        default: "256",
-        help: "Waiting requests from one address. 0 is no limit.",
-    },
-    Flag {
-        name: "max-polls",
-        value: "N",
-        default: "20000",
-        help: "Waiting requests in all. 0 is no limit.",
-    },
-    Flag {
-        name: "log-level",
-        value: "LEVEL",
-        default: "info",
-        help: "debug, info, warn or error.",
-    },
-    Flag {
-        name: "log-format",
-        value: "FORMAT",
-        default: "text",
-        help: "text, or json for one object a line.",
-    },
-    Flag {
-        name: "log-outputs",
-        value: "OUT[,OUT]",
-        default: "stderr",
-        help: "stderr, stdout, or files to append to.",
-    },
-];
-
-const ABOUT: &str = "The discovery service of Quorate: machines that boot at the same time find each other by a token.\n\n\
-    Serves unmodified etcd 2.x to 3.6 (--discovery URL) and quorate-server. Without flags it runs on 127.0.0.1:8087 with a store of \
-    its own.";
-
-const AFTER: &str = "\
-    Make a token, then start the machines with its URL:\n\
-    \x20 curl 'http://127.0.0.1:8087/new?size=3'\n\
-    \x20 etcd --name NAME --discovery URL --initial-advertise-peer-urls http://ADDRESS:2380 ...\n\n\
-    The URL in a browser shows who is there and who is missing. GET /v1/openapi.json describes the native API; /metrics, /livez and \
-    /readyz are for monitoring.\n\n\
-    Each flag can be given as a variable: QUORATE_DISCOVERY_LISTEN_URL for --listen-url. The command line wins.\n\
-    Exit code 2: the command line cannot be read. Exit code 1: what it says cannot be used, or the store failed.";
 
 /// Reads the command line and the environment.
 ///
@@ -290,8 +174,14 @@ impl Given<'_> {
                 self.wrong("store-prefix", "give a key such as /_quorate/discovery".to_owned())
             );
         }
+        let key_pair = self.key_pair("cert-file", "key-file")?;
+        let listen = self.endpoints("listen-url")?;
+        if key_pair.is_none() && listen.iter().any(|endpoint| endpoint.is_tls) {
+            let reason = "https:// needs --cert-file and --key-file".to_owned();
+            return Err(self.wrong("listen-url", reason));
+        }
         Ok(Settings {
-            listen: self.endpoints("listen-url")?,
+            listen,
             data_dir: PathBuf::from(self.text("data-dir")),
             store: self.endpoints("store")?,
             store_prefix,
@@ -310,8 +200,50 @@ impl Given<'_> {
                 polls: self.small("max-polls")?,
             },
             tokens_max: usize::try_from(self.number("max-tokens")?).unwrap_or(usize::MAX),
+            key_pair,
+            trusted_proxies: self.addresses("trusted-proxies")?,
+            store_ca: self.path("store-ca-file"),
+            store_key_pair: self.key_pair("store-cert-file", "store-key-file")?,
+            store_user: self.store_user()?,
             logging: self.logging()?,
         })
+    }
+
+    fn path(&self, flag: &str) -> Option<PathBuf> {
+        Some(self.text(flag)).filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    fn key_pair(
+        &self,
+        certificate: &'static str,
+        key: &'static str,
+    ) -> Result<Option<KeyPairFiles>, SettingsError> {
+        match (self.path(certificate), self.path(key)) {
+            (Some(certificate), Some(key)) => Ok(Some(KeyPairFiles { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(self.wrong(certificate, format!("it needs --{key} as well"))),
+            (None, Some(_)) => Err(self.wrong(key, format!("it needs --{certificate} as well"))),
+        }
+    }
+
+    fn store_user(&self) -> Result<Option<(String, PathBuf)>, SettingsError> {
+        let user = self.text("store-user");
+        match self.path("store-password-file") {
+            Some(file) if !user.is_empty() && !user.contains(':') => Ok(Some((user, file))),
+            None if user.is_empty() => Ok(None),
+            _ => {
+                let reason = "a user's name without colons and --store-password-file go together";
+                Err(self.wrong("store-user", reason.to_owned()))
+            }
+        }
+    }
+
+    fn addresses(&self, flag: &'static str) -> Result<Vec<IpAddr>, SettingsError> {
+        let text = self.text(flag);
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words
+            .map(|word| word.parse().map_err(|_| self.wrong(flag, "give IP addresses".to_owned())))
+            .collect()
     }
 
     fn logging(&self) -> Result<LogSettings, SettingsError> {
@@ -346,19 +278,8 @@ impl Given<'_> {
         let text = self.text(flag);
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let endpoints = words.map(|word| {
-            let endpoint: Endpoint = word.trim_end_matches('/').parse().map_err(
-                |error: quorate_transport::endpoint::EndpointError| {
-                    self.wrong(flag, error.to_string())
-                },
-            )?;
-            if endpoint.is_tls {
-                return Err(self.wrong(
-                    flag,
-                    "this build has no TLS yet; use http://, behind a proxy that speaks TLS"
-                        .to_owned(),
-                ));
-            }
-            Ok(endpoint)
+            let parsed = word.trim_end_matches('/').parse();
+            parsed.map_err(|error: EndpointError| self.wrong(flag, error.to_string()))
         });
         endpoints.collect()
     }
@@ -429,7 +350,12 @@ mod tests {
             ("--token-ttl=1", "60 to"),
             ("--poll-timeout=0", "at least 1"),
             ("--public-url=discovery.example", "https://HOST"),
-            ("--store=https://s:1", "no TLS"),
+            ("--store=s:1", "not an endpoint"),
+            ("--listen-url=https://127.0.0.1:1", "--cert-file"),
+            ("--cert-file=c", "--key-file"),
+            ("--store-key-file=c", "--store-cert-file"),
+            ("--store-user=root", "--store-password-file"),
+            ("--trusted-proxies=proxy", "IP addresses"),
             ("--store-prefix=/", "give a key"),
             ("--log-level=loud", "give debug"),
             ("--max-polls=many", "whole number"),

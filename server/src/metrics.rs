@@ -15,6 +15,7 @@ mod page;
 mod peers;
 mod requests;
 mod snapshots;
+mod tls;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use page::Page;
 pub use peers::PeerMetrics;
 pub use requests::RequestMetrics;
 pub use snapshots::{SnapshotMetrics, Transfer};
+pub use tls::TlsSide;
 
 /// See the module. One per process.
 pub struct Metrics {
@@ -47,6 +49,8 @@ pub struct Metrics {
     elections: elections::ElectionMetrics,
     /// What goes over the listeners for clients.
     listeners: Mutex<Vec<Traffic>>,
+    /// The sides that are protected by TLS.
+    protected: Mutex<Vec<TlsSide>>,
 }
 
 impl Metrics {
@@ -65,6 +69,7 @@ impl Metrics {
             snapshots: SnapshotMetrics::register(&registry)?,
             elections: elections::ElectionMetrics::register(&registry)?,
             listeners: Mutex::default(),
+            protected: Mutex::default(),
             registry,
         })
     }
@@ -109,6 +114,11 @@ impl Metrics {
         self.listeners.lock().push(traffic);
     }
 
+    /// One more side that is protected by TLS.
+    pub fn add_tls(&self, side: TlsSide) {
+        self.protected.lock().push(side);
+    }
+
     /// Traffic of the log, for `/v2/stats/self`.
     #[must_use]
     pub fn append_stats(&self) -> AppendStats {
@@ -146,6 +156,7 @@ impl Metrics {
         page.count(&clients::RECEIVED_BYTES, &[], received);
         page.count(&clients::SENT_BYTES, &[], sent);
         page.count(&clients::CONNECTIONS, &[], connections);
+        self.protected.lock().iter().for_each(|side| side.write(&mut page));
         page.text()
     }
 }

@@ -20,7 +20,7 @@ use quorate_transport::dns::{self, Dns};
 use quorate_transport::http_client::Connector;
 use quorate_transport::http_server::HttpServer;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bootstrap::{self, Forming, Plan, Started};
 use crate::config::{Config, Retention};
@@ -97,26 +97,29 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
     let connector = protection.peer_connector();
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = StopSignals::listen()?;
     let begun = tokio::select! {
         begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector) => begun?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     let (plan, started) = match begun {
         Begun::Member(plan, started) => (*plan, started),
         Begun::Proxy(beginning) => {
             drop(peer_servers);
             let calls = (connector, protection.client_acceptor());
-            let stopped = async {
-                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            };
-            return proxying::serve(&config, beginning, client_listeners, calls, &clients, stopped)
-                .await;
+            let serving = proxying::serve(
+                &config,
+                beginning,
+                client_listeners,
+                calls,
+                &clients,
+                stop.asked(),
+            );
+            return serving.await;
         }
     };
     let metrics = Arc::new(Metrics::new()?);
+    protection.sides().for_each(|side| metrics.add_tls(side));
     let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
     let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
     let own = node.own();
@@ -132,8 +135,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
 
     let reason = tokio::select! {
         reason = node.stopped() => Some(reason),
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.asked() => None,
     };
     match reason {
         None => {
@@ -143,6 +145,27 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         Some(reason) => {
             node.end_watches();
             cannot_go_on(reason, &data_dir)
+        }
+    }
+}
+
+/// The ways in which a process is told to stop.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Returns once it is told to.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{Machine, MemberId, StoreIndex};
 use quorate_server::member::{ProposeError, Role};
 use quorate_server::metrics::catalogue::{SECTIONS, find};
 use quorate_server::metrics::definition::{Kind, Metric};
-use quorate_server::metrics::{Cause, Election, Metrics, Moment, StoreCounts, manual};
+use quorate_server::metrics::{Cause, Election, Metrics, Moment, StoreCounts, TlsSide, manual};
 use quorate_server::peer_api::link::Class;
 use quorate_server::raft::figures::{Figures, FollowerFigures};
 use quorate_server::storage::log::{BatchStats, LogUsage, Space};
+use quorate_transport::tls::{
+    AllowedName, Credentials, Failures, KeyPairFiles, Protocol, TlsSettings, Trust, Versions,
+};
 
 const OWN: MemberId = MemberId(0xa);
 const VOTER: MemberId = MemberId(0xb);
@@ -334,10 +338,33 @@ fn a_removed_member_leaves_no_series_and_gets_none() {
     assert!(!page.contains("=\"c\"") && page.contains("=\"b\""));
 }
 
+/// A side that shows a certificate of its own making, kept in `folder`.
+fn protected_side(folder: &Path) -> TlsSide {
+    let settings = TlsSettings {
+        side: "client",
+        key_pair: Some(KeyPairFiles {
+            certificate: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+        }),
+        self_made_for: Some(vec!["localhost".to_owned()]),
+        trust: Trust::System,
+        dials: false,
+        revocations: None,
+        allowed: AllowedName::Any,
+        versions: Versions::default(),
+        suites: Vec::new(),
+        protocols: &[Protocol::Http11],
+    };
+    let credentials = Credentials::load(settings).expect("a certificate can be made");
+    TlsSide { credentials, failures: Arc::new(Failures::new("client")) }
+}
+
 #[test]
 fn pages_are_in_order_and_show_what_the_catalogue_says() {
     let metrics = Metrics::new().expect("each metric is defined once");
     do_something_of_everything(&metrics);
+    let folder = tempfile::tempdir().expect("a folder");
+    metrics.add_tls(protected_side(folder.path()));
     let page = exposition(&metrics, &moment());
     let families: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();

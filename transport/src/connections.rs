@@ -102,6 +102,11 @@ pub(crate) struct Tracked {
 }
 
 impl Tracked {
+    /// What its server allows.
+    pub(crate) fn limits(&self) -> ServerLimits {
+        self.registry.limits
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) >> 32 {
             0 => Phase::Handshake,
@@ -217,6 +222,7 @@ pub(crate) struct Connections {
     slots: Mutex<Slots>,
     open: AtomicUsize,
     is_draining: AtomicBool,
+    limits: ServerLimits,
     /// Told whenever a connection closes.
     pub(crate) closed: Notify,
 }
@@ -244,12 +250,13 @@ impl Bytes {
 }
 
 impl Connections {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(limits: ServerLimits) -> Arc<Self> {
         Arc::new(Self {
             tick: AtomicU32::new(1),
             slots: Mutex::default(),
             open: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
+            limits,
             closed: Notify::new(),
         })
     }
@@ -330,7 +337,8 @@ impl Connections {
     }
 
     /// Enforces the time limits for ever.
-    pub(crate) async fn sweep(self: Arc<Self>, limits: ServerLimits) {
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        let limits = self.limits;
         let ticks = Ticks::new(&limits);
         let mut interval = tokio::time::interval(limits.tick());
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -1,7 +1,7 @@
-//! The HTTP/1.1 server: accepts, hands requests to a [`Handler`], and shuts down without cutting running requests.
+//! The HTTP server: accepts, hands requests to a [`Handler`], and shuts down without cutting running requests.
 //!
 //! Header names leave in Title-Case (`X-Etcd-Index`), as etcd's clients have always seen them. At the connection
-//! bound it stops accepting; failing accepts back off. HTTP/2 and routing are not here.
+//! bound it stops accepting; failing accepts back off. Routing is not here.
 
 use std::error::Error;
 use std::future::Future;
@@ -23,6 +23,7 @@ use crate::endpoint::Endpoint;
 use crate::limits::{BUFFER_BYTES_MAX, ServerLimits};
 use crate::listener::Listener;
 use crate::serving;
+use crate::serving_h2;
 use crate::stream::Stream;
 use crate::tracked_io::TrackedIo;
 use crate::traffic::Traffic;
@@ -69,9 +70,9 @@ impl HttpServer {
         handler: Arc<H>,
         limits: ServerLimits,
     ) -> Self {
-        let connections = Connections::new();
+        let connections = Connections::new(limits);
         let endpoint = listener.local_endpoint();
-        let sweeping = tokio::spawn(Arc::clone(&connections).sweep(limits));
+        let sweeping = tokio::spawn(Arc::clone(&connections).sweep());
         let accepting = AcceptLoop {
             listener,
             acceptor,
@@ -216,7 +217,14 @@ async fn serve<A: Acceptor, H: Handler>(
     // Set here and nowhere else.
     let _ = tracked.identity.set(identity);
     tracked.enter(Phase::Idle);
-    serving::serve(TrackedIo::new(stream, registration), tracked, handler, http).await;
+    if stream.speaks_http2() {
+        let limits = tracked.limits();
+        let io = TrackedIo::multiplexed(stream, registration);
+        // Boxed, or every connection's task would have room for it.
+        Box::pin(serving_h2::serve(io, tracked, handler, limits)).await;
+    } else {
+        serving::serve(TrackedIo::new(stream, registration), tracked, handler, http).await;
+    }
 }
 
 /// `None` when the connection was cut first.

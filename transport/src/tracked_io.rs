@@ -21,11 +21,18 @@ pub(crate) struct TrackedIo {
     pub(crate) stream: Stream,
     pub(crate) registration: Registration,
     pub(crate) put_back: Bytes,
+    /// Many requests share it: what comes and goes says nothing about any of them.
+    is_multiplexed: bool,
 }
 
 impl TrackedIo {
     pub(crate) fn new(stream: Stream, registration: Registration) -> Self {
-        Self { stream, registration, put_back: Bytes::new() }
+        Self { stream, registration, put_back: Bytes::new(), is_multiplexed: false }
+    }
+
+    /// For HTTP/2, where the connection's phase is kept by whoever serves it.
+    pub(crate) fn multiplexed(stream: Stream, registration: Registration) -> Self {
+        Self { is_multiplexed: true, ..Self::new(stream, registration) }
     }
 
     /// Has `bytes` read again, before what the stream still holds.
@@ -90,6 +97,9 @@ impl AsyncRead for TrackedIo {
             buf.put_slice(&piece);
             Poll::Ready(Ok(()))
         };
+        if this.is_multiplexed {
+            return result;
+        }
         let tracked = &this.registration.0;
         match (&result, tracked.phase()) {
             (Poll::Ready(_), Phase::Idle) if buf.filled().len() > before => {
@@ -142,7 +152,7 @@ impl AsyncWrite for TrackedIo {
             tracked.enter(Phase::Idle);
         }
         let abandons = tracked.abandons_when_gone.load(Ordering::Relaxed);
-        if abandons && tracked.phase() == Phase::Serving {
+        if abandons && !this.is_multiplexed && tracked.phase() == Phase::Serving {
             match this.poll_far_end(cx) {
                 Poll::Ready(FarEnd::Gone | FarEnd::Unread { is_gone: true }) => {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));

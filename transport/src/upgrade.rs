@@ -39,7 +39,7 @@ pub async fn upgraded(request: Request<Incoming>) -> io::Result<UpgradedConnecti
     let parts = upgraded
         .downcast::<TokioIo<TrackedIo>>()
         .map_err(|_| io::Error::other("the request came from another server"))?;
-    let TrackedIo { stream, registration, put_back } = parts.io.into_inner();
+    let TrackedIo { stream, registration, put_back, .. } = parts.io.into_inner();
     registration.0.enter(Phase::Upgraded);
     // The parser reads what was put back before it reads a request, so only one of the two has bytes.
     let early = if put_back.is_empty() { parts.read_buf } else { put_back };

@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use quorate_transport::acceptor::FarIdentity;
 use quorate_transport::body::{BodyError, read_body};
 use quorate_transport::connections::Connection;
 use quorate_transport::http_server::Handler;
@@ -52,6 +53,8 @@ pub struct EdgeSettings {
     pub poll_timeout: Duration,
     /// How long a token lives when nobody says.
     pub token_ttl: Duration,
+    /// Reverse proxies that are believed where a request comes from.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// Answers requests.
@@ -77,6 +80,8 @@ pub struct Asked {
     pub host: String,
     /// Where it comes from.
     pub address: Option<IpAddr>,
+    /// Whether the connection is protected.
+    pub is_tls: bool,
 }
 
 impl<S: Store> Edge<S> {
@@ -96,7 +101,8 @@ impl<S: Store> Edge<S> {
 
     /// What the URLs of this service begin with, as far as the asking client is concerned.
     pub(crate) fn base_url(&self, asked: &Asked) -> String {
-        self.settings.public_url.clone().unwrap_or_else(|| format!("http://{}", asked.host))
+        let own = || format!("{}://{}", if asked.is_tls { "https" } else { "http" }, asked.host);
+        self.settings.public_url.clone().unwrap_or_else(own)
     }
 
     /// Takes a place among those who wait.
@@ -110,14 +116,38 @@ impl<S: Store> Edge<S> {
         self.limits.poll(asked.address, Instant::now())
     }
 
+    pub(crate) fn may_write(&self, token: &TokenId) -> Result<(), Refusal> {
+        self.limits.write(token, Instant::now())
+    }
+
     pub(crate) fn may_create(&self, asked: &Asked) -> Result<(), Refusal> {
         self.limits.take(What::Token, asked.address, Instant::now())
     }
 
     async fn dispatch(&self, route: &Route<'_>, asked: &Asked) -> Result<Answer, Refusal> {
-        if route.is_limited() {
-            self.limits.take(What::Request, asked.address, Instant::now())?;
+        let now = Instant::now();
+        if route.needs_secret() {
+            self.limits.check_failures(asked.address, now)?;
         }
+        let registers = matches!(route, Route::Registry(_)) && asked.method == Method::PUT;
+        if route.is_limited() && !registers {
+            self.limits.take(What::Request, asked.address, now)?;
+        }
+        let outcome = self.carry_out(route, asked).await;
+        if matches!(outcome, Err(Refusal::Unknown)) {
+            // It is refused in any case; what counts is that the next ones are, sooner.
+            let _ = self.limits.take(What::Failure, asked.address, now);
+        }
+        match outcome {
+            Err(refusal) if route.is_page(asked.wants_html) => {
+                self.service.metrics().refused(&refusal);
+                Ok(page::refused(&refusal))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn carry_out(&self, route: &Route<'_>, asked: &Asked) -> Result<Answer, Refusal> {
         match route {
             Route::Live => Ok(answer::text(StatusCode::OK, "ok\n")),
             Route::Ready => match self.service.ready().await {
@@ -132,7 +162,7 @@ impl<S: Store> Edge<S> {
             )),
             Route::Fixed { kind, text } => Ok(answer::fixed(kind, text)),
             Route::New => v2::new_token(self, asked).await,
-            Route::Registry(path) if asked.wants_html && path.is_token() => {
+            Route::Registry(path) if route.is_page(asked.wants_html) => {
                 page::of_join(self, asked, path).await
             }
             Route::Registry(path) => v2::answer(self, asked, path).await,
@@ -144,13 +174,13 @@ impl<S: Store> Edge<S> {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, address: Option<IpAddr>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, from: FarIdentity) -> Answer {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let route = Route::of(&path);
         let outcome = async {
-            let asked = read(parts, body, address).await?;
+            let asked = read(parts, body, from, &self.settings.trusted_proxies).await?;
             self.dispatch(&route, &asked).await
         };
         // What it does to the store is bounded within; this bounds a body that trickles in.
@@ -174,17 +204,19 @@ impl<S: Store> Handler for Edge<S> {
         request: Request<Incoming>,
         connection: Connection,
     ) -> impl Future<Output = Answer> + Send {
-        let address = connection.identity().address.map(|address| address.ip());
+        let from = connection.identity().clone();
         // Large and short: every connection keeps the space of this future.
-        Box::pin(async move { self.answer(request, address).await })
+        Box::pin(async move { self.answer(request, from).await })
     }
 }
 
 async fn read(
     parts: http::request::Parts,
     body: Incoming,
-    address: Option<IpAddr>,
+    from: FarIdentity,
+    proxies: &[IpAddr],
 ) -> Result<Asked, Refusal> {
+    let address = origin(&parts.headers, from.address.map(|it| it.ip()), proxies);
     let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = header(header::AUTHORIZATION).and_then(|value| {
         let (scheme, secret) = value.split_once(' ')?;
@@ -207,5 +239,51 @@ async fn read(
     }
     pairs.push_str(parts.uri.query().unwrap_or_default());
     let query = Query::parse(&pairs)?;
-    Ok(Asked { method: parts.method, query, body, bearer, wants_html, host, address })
+    Ok(Asked {
+        method: parts.method,
+        query,
+        body,
+        bearer,
+        wants_html,
+        host,
+        address,
+        is_tls: from.is_protected,
+    })
+}
+
+/// Where a request comes from: the other end of the connection; if that is a trusted proxy, the last address it names that is not
+/// one itself. What stands further to the front anybody could have written.
+fn origin(headers: &HeaderMap, far: Option<IpAddr>, proxies: &[IpAddr]) -> Option<IpAddr> {
+    let is_proxy = |address: &IpAddr| proxies.contains(&address.to_canonical());
+    if !far.as_ref().is_some_and(is_proxy) {
+        return far;
+    }
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let first_stranger =
+        named.iter().rev().map_while(|text| text.parse().ok()).find(|it| !is_proxy(it));
+    first_stranger.or(far)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let proxies = [address("10.0.0.1"), address("10.0.0.2")];
+        let cases = [
+            ("192.0.2.9", "1.2.3.4", "192.0.2.9"),
+            ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
+            ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("10.0.0.1", "1.2.3.4, nonsense", "10.0.0.1"),
+            ("10.0.0.1", "", "10.0.0.1"),
+        ];
+        for (far, header, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", header.parse().unwrap());
+            assert_eq!(origin(&headers, Some(address(far)), &proxies), Some(address(expected)));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The native API: JSON below `/v1/`, with events, described in `assets/openapi.json`.
+//! The native API: JSON below `/v1/`, with events, described in `docs/discovery-openapi.json`.
 //!
 //! A token is named by its ID, or by `-` when the secret given is the one to join, which leads to it. Errors are problem documents
 //! (RFC 9457) whose `code` is stable.
@@ -18,8 +18,10 @@ use super::{Answer, Asked, Edge};
 use crate::changes::Waiting;
 use crate::limits::OpenPoll;
 use crate::registry::report::Sent;
-use crate::registry::{Capability, Claim, ClusterSize, MemberKey, Refusal, Secret, Token, TokenId};
-use crate::service::{Service, now};
+use crate::registry::{
+    Capability, Claim, ClusterSize, MemberKey, Refusal, Secret, Status, Token, TokenId,
+};
+use crate::service::Service;
 use crate::store::Store;
 
 /// The shortest life of a token: a machine must be able to boot in it.
@@ -90,6 +92,9 @@ pub(super) async fn answer<S: Store>(
             let (id, secret) = named(asked, token)?;
             let member = MemberKey::parse(member)?;
             let sent: Sent = json_body(asked)?;
+            if let Some(id) = id.clone().or_else(|| secret.token_id()) {
+                edge.may_write(&id)?;
+            }
             edge.service().report(id.as_ref(), &secret, &member, sent).await?;
             Ok(answer::with(StatusCode::NO_CONTENT, "application/json", ServiceBody::full("")))
         }
@@ -240,61 +245,62 @@ struct Pending<S> {
 }
 
 impl<S: Store> Pending<S> {
-    /// The status once its index has passed `after`, or nothing when the time is over.
+    /// The status once its index has passed `after`, or when the time is over; nothing when the store cannot be reached.
     async fn past(mut self, after: u64, until: Instant) -> Bytes {
         let deadline = tokio::time::Instant::from_std(until);
+        let mut is_over = false;
         loop {
             let Ok(token) = self.service.open(Some(&self.id), &self.secret, Capability::Read).await
             else {
                 return Bytes::new();
             };
-            if token.index > after {
+            if token.index > after || is_over {
                 let status = self.service.status(&token).await.ok();
                 return status
                     .map_or_else(Bytes::new, |status| Bytes::from(format!("{}\n", json!(status))));
             }
-            if tokio::time::timeout_at(deadline, self.waiting.changed()).await.is_err() {
-                return Bytes::new();
-            }
+            is_over = tokio::time::timeout_at(deadline, self.waiting.changed()).await.is_err();
         }
     }
 
     fn events(self, is_signal: bool) -> impl Stream<Item = Bytes> + Send {
         let until = tokio::time::Instant::now() + EVENTS_LAST;
-        stream::unfold((self, true), move |(mut pending, is_first)| async move {
-            if !is_first {
-                let pulse = tokio::time::timeout(EVENT_PULSE, pending.waiting.changed());
-                if pulse.await.is_err() {
-                    let is_over = tokio::time::Instant::now() >= until;
-                    return (!is_over)
-                        .then(|| (Bytes::from_static(b": still here\n\n"), (pending, false)));
+        stream::unfold((self, None), move |(mut pending, mut told)| async move {
+            loop {
+                if told.is_some() {
+                    let pulse = tokio::time::timeout(EVENT_PULSE, pending.waiting.changed());
+                    if pulse.await.is_err() {
+                        let is_over = tokio::time::Instant::now() >= until;
+                        let pulse = Bytes::from_static(b": still here\n\n");
+                        return (!is_over).then_some((pulse, (pending, told)));
+                    }
                 }
+                // A failure ends the stream; the client comes back, and is told what is wrong when it does.
+                let mut status = json!(pending.status().await?);
+                let now = status.as_object_mut().and_then(|fields| fields.remove("now"));
+                // The same change is heard of more than once: from this replica and from the store.
+                if told.as_ref() == Some(&status) {
+                    continue;
+                }
+                told = Some(status.clone());
+                status["now"] = now.unwrap_or_default();
+                return Some((event(&status, is_signal), (pending, told)));
             }
-            let event = pending.event(is_signal).await?;
-            Some((event, (pending, false)))
         })
     }
 
-    /// One event; `None` ends the stream.
-    async fn event(&self, is_signal: bool) -> Option<Bytes> {
-        let token = self.service.open(Some(&self.id), &self.secret, Capability::Read).await;
-        let token = match token {
-            Ok(token) => token,
-            // The client comes back, and is told what is wrong when it does.
-            Err(_) => return None,
-        };
-        if is_signal {
-            return Some(Bytes::from(format!(
-                "id: {}\nevent: changed\ndata: {}\n\n",
-                token.index,
-                token.stage(now()).name()
-            )));
-        }
-        let status = self.service.status(&token).await.ok()?;
-        Some(Bytes::from(format!(
-            "id: {}\nevent: status\ndata: {}\n\n",
-            token.index,
-            json!(status)
-        )))
+    async fn status(&self) -> Option<Status> {
+        let opened = self.service.open(Some(&self.id), &self.secret, Capability::Read).await;
+        self.service.status(&opened.ok()?).await.ok()
     }
+}
+
+/// One event: the status, or only that there is another one.
+fn event(status: &Value, is_signal: bool) -> Bytes {
+    let index = &status["index"];
+    Bytes::from(if is_signal {
+        format!("id: {index}\nevent: changed\ndata: {}\n\n", status["state"])
+    } else {
+        format!("id: {index}\nevent: status\ndata: {status}\n\n")
+    })
 }

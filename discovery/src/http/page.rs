@@ -27,12 +27,8 @@ pub(super) async fn answer<S: Store>(
     secret: &str,
     events: bool,
 ) -> Result<Answer, Refusal> {
-    let id = TokenId::parse(token).ok_or(Refusal::Unknown);
-    let secret = Secret::parse(secret).ok_or(Refusal::Unknown);
-    let (id, secret) = match (id, secret) {
-        (Ok(id), Ok(secret)) => (id, secret),
-        (Err(refusal), _) | (_, Err(refusal)) => return Ok(refused(&refusal)),
-    };
+    let id = TokenId::parse(token).ok_or(Refusal::Unknown)?;
+    let secret = Secret::parse(secret).ok_or(Refusal::Unknown)?;
     if events {
         return native::events(edge, asked, Some(id), secret, true).await;
     }
@@ -47,7 +43,7 @@ pub(super) async fn of_join<S: Store>(
     asked: &Asked,
     path: &RegistryPath<'_>,
 ) -> Result<Answer, Refusal> {
-    let Some(secret) = Secret::parse(path.secret) else { return Ok(refused(&Refusal::Unknown)) };
+    let secret = Secret::parse(path.secret).ok_or(Refusal::Unknown)?;
     let url = format!("{}/{}", edge.base_url(asked), secret.reveal());
     show(edge, None, &secret, Some(url)).await
 }
@@ -58,24 +54,15 @@ async fn show<S: Store>(
     secret: &Secret,
     url: Option<String>,
 ) -> Result<Answer, Refusal> {
-    let opened = async {
-        let token = edge.service().open(id, secret, Capability::Read).await?;
-        edge.service().status(&token).await
-    };
-    match opened.await {
-        Ok(status) => {
-            let events = format!("/t/{}/{}/events", status.id, secret.reveal());
-            let page = render(&status, url.as_deref(), &events);
-            Ok(answer::with(StatusCode::OK, "text/html; charset=utf-8", ServiceBody::full(page)))
-        }
-        Err(refusal) => {
-            edge.service().metrics().refused(&refusal);
-            Ok(refused(&refusal))
-        }
-    }
+    let token = edge.service().open(id, secret, Capability::Read).await?;
+    let status = edge.service().status(&token).await?;
+    let events = format!("/t/{}/{}/events", status.id, secret.reveal());
+    let page = render(&status, url.as_deref(), &events);
+    Ok(answer::with(StatusCode::OK, "text/html; charset=utf-8", ServiceBody::full(page)))
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+/// A refusal for people.
+pub(super) fn refused(refusal: &Refusal) -> Answer {
     let body = format!(
         "<main><h1>No such page</h1><p class=\"bad\">{}</p></main>",
         escape(&refusal.to_string())
@@ -127,7 +114,7 @@ fn head(out: &mut String, status: &Status) {
         ),
         "expired" => ("bad", "The token expired before all members were there.".to_owned()),
         "revoked" => ("bad", "The token was revoked.".to_owned()),
-        _ => ("wait", format!("Waiting for {} more.", count(status.missing, "member"))),
+        _ => ("wait", format!("Waiting for {} more.", status.missing)),
     };
     push(
         out,
@@ -302,10 +289,6 @@ fn next_step(out: &mut String, status: &Status, url: &str) {
             ),
         ),
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn time(text: &str) -> String {

@@ -44,14 +44,6 @@ pub struct RegistryPath<'a> {
     pub rest: Vec<&'a str>,
 }
 
-impl RegistryPath<'_> {
-    /// Whether it is the token itself.
-    #[must_use]
-    pub fn is_token(&self) -> bool {
-        self.rest.is_empty()
-    }
-}
-
 /// Digits of a join secret.
 const SECRET_DIGITS: usize = 32;
 /// Where etcd's own registries live in a store.
@@ -85,9 +77,10 @@ impl<'a> Route<'a> {
                 kind: "text/javascript; charset=utf-8",
                 text: include_str!("assets/status.js"),
             },
-            ["v1", "openapi.json"] => {
-                Self::Fixed { kind: "application/json", text: include_str!("assets/openapi.json") }
-            }
+            ["v1", "openapi.json"] => Self::Fixed {
+                kind: "application/json",
+                text: include_str!("../../../docs/discovery-openapi.json"),
+            },
             ["new"] => Self::New,
             ["t", token, secret] => Self::Page { token, secret, events: false },
             ["t", token, secret, "events"] => Self::Page { token, secret, events: true },
@@ -128,6 +121,22 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn speaks_v2(&self) -> bool {
         matches!(self, Self::New | Self::Registry(_) | Self::Nothing)
+    }
+
+    /// Whether it is answered with a page: a browser also opens discovery URLs.
+    #[must_use]
+    pub fn is_page(&self, wants_html: bool) -> bool {
+        match self {
+            Self::Page { events, .. } => !events,
+            Self::Registry(path) => wants_html && path.rest.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether it takes a secret, which may be guessed at.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        matches!(self, Self::Registry(_) | Self::Page { .. } | Self::Native(_))
     }
 
     /// Whether it counts against an address. Probes and scrapes do not.

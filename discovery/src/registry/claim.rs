@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest name of a member: host names have at most 253 bytes, and nobody's name is longer than its host's.
 pub const NAME_BYTES_MAX: usize = 253;
+/// What a name may have besides letters and digits.
+const NAME_SIGNS: [char; 7] = ['-', '.', '_', ':', '@', '+', '/'];
 /// The most peer URLs of one member.
 pub const URLS_MAX: usize = 8;
 /// The longest peer URL: a scheme, a host name and a port fit three times.
@@ -77,7 +79,7 @@ pub enum ClaimError {
     TwoNames(String, String),
     /// The name cannot be used in a list of members.
     #[error(
-        "the name {0:?} cannot be used: 1 to {NAME_BYTES_MAX} bytes without spaces, `=`, `,`, `&` and control characters. Set --name"
+        "the name {0:?} cannot be used: 1 to {NAME_BYTES_MAX} bytes of letters, digits and -._:@+/. Set --name"
     )]
     Name(String),
     /// There are too many URLs.
@@ -133,8 +135,8 @@ impl Claim {
         name: &str,
         mut peer_urls: Vec<String>,
     ) -> Result<Self, ClaimError> {
-        let is_usable =
-            |c: char| !c.is_control() && !c.is_whitespace() && !['=', ',', '&'].contains(&c);
+        // People copy names from the status page into a shell.
+        let is_usable = |c: char| c.is_alphanumeric() || NAME_SIGNS.contains(&c);
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_usable) {
             return Err(ClaimError::Name(cut(name)));
         }
@@ -187,15 +189,18 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     if scheme != "http" && scheme != "https" {
         return Err("members speak http or https to each other and nothing else");
     }
-    if rest.contains(['/', '?', '#', '@', '\\', '%', '"', '<', '>', ',', '=']) {
+    if rest.contains(['/', '?', '#', '@']) {
         return Err("it must end with the port, without a path, a query or a user");
     }
     let Some((host, port)) = split_port(rest) else { return Err("it has no port") };
     if port.parse::<u16>().ok().is_none_or(|port| port == 0) || port.starts_with('+') {
         return Err("its port is not a number from 1 to 65535");
     }
-    if host.is_empty() || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if host.is_empty() {
         return Err("it has no host");
+    }
+    if !host.chars().all(|c| c.is_alphanumeric() || ['-', '.', '_', ':', '[', ']'].contains(&c)) {
+        return Err("its host is neither a name nor an address");
     }
     match address(host) {
         Some(address) if address.is_unspecified() => {
@@ -254,6 +259,8 @@ mod tests {
             ("http://10.0.0.1:2380", "NAME=PEERURL"),
             ("=http://h:1", "Set --name"),
             ("a b=http://h:1", "Set --name"),
+            ("$(x)=http://h:1", "Set --name"),
+            ("a=http://$(x):1", "neither a name nor an address"),
             ("a=http://h:1,b=http://h:2", "each machine register itself"),
             ("a=http://h:1&a=http://h:2", "joined by commas"),
             ("a=", "no scheme"),

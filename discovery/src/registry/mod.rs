@@ -10,6 +10,7 @@ pub mod moment;
 pub mod poll;
 pub mod refusal;
 pub mod report;
+pub mod size;
 pub mod status;
 pub mod token;
 
@@ -19,5 +20,6 @@ pub use moment::Moment;
 pub use poll::{Scope, Waits};
 pub use refusal::Refusal;
 pub use report::Report;
+pub use size::ClusterSize;
 pub use status::Status;
-pub use token::{ClusterSize, Entry, Registration, Rules, Stage, Token};
+pub use token::{Entry, Registration, Rules, Stage, Token};

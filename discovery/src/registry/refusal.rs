@@ -7,7 +7,8 @@
 use super::capability::Capability;
 use super::claim::{ClaimError, MemberKey};
 use super::moment::Moment;
-use super::token::{ClusterSize, Entry, SIZE_MAX};
+use super::size::{ClusterSize, SIZE_MAX};
+use super::token::Entry;
 
 /// A refusal.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -38,13 +39,13 @@ pub enum Refusal {
     #[error("member {} registered at {} as {}, which is not what this request says. A machine must come back with the --name and --initial-advertise-peer-urls it registered with; or have the token's administrator remove the entry", by.member, by.at, by.value())]
     TakenId {
         /// Who and when.
-        by: Entry,
+        by: Box<Entry>,
     },
     /// Another member has the name.
     #[error("the name {:?} is taken by member {}, which registered at {} as {}. Give this machine another --name; or, if it is the same machine with other URLs, have the token's administrator remove the entry", by.name, by.member, by.at, by.value())]
     TakenName {
         /// Who and when.
-        by: Entry,
+        by: Box<Entry>,
     },
     /// Another member has the URL.
     #[error("the peer URL {url} is taken by member {} ({}), which registered at {}. Each machine needs URLs of its own: set --initial-advertise-peer-urls", by.member, by.name, by.at)]
@@ -52,7 +53,7 @@ pub enum Refusal {
         /// Which.
         url: String,
         /// Who and when.
-        by: Entry,
+        by: Box<Entry>,
     },
     /// One is reachable from its own machine only, the other is not.
     #[error("{}. Members on several machines need addresses that the others can reach: set --initial-advertise-peer-urls", match local { Some(name) => format!("member {name} advertises a loopback address and this one does not"), None => "this member advertises a loopback address and the others do not".to_owned() })]
@@ -69,12 +70,12 @@ pub enum Refusal {
         since: Moment,
     },
     /// The member has lived, or may have.
-    #[error("member {} ({}) registered at {} and its cluster has been formed since {since}: a machine that asks again has lost its data, and must not come back under the old ID. Remove member {} from the cluster, add it as a new member, and start it with an empty data directory, --initial-cluster-state=existing and without --discovery", entry.member, entry.name, entry.at, entry.member)]
+    #[error("member {} ({}) registered at {} and its cluster has been formed since {since}: a machine that asks again has lost its data, and must not come back under the old ID. Remove member {} from the cluster, add it as a new member, and start it with an empty data directory, --initial-cluster-state=existing and without --discovery. Only if no member of it ever started, have the token's administrator reopen it", entry.member, entry.name, entry.at, entry.member)]
     Lived {
         /// Since when the cluster has been formed.
         since: Moment,
         /// Which member.
-        entry: Entry,
+        entry: Box<Entry>,
     },
     /// The set is complete and not to be changed.
     #[error(
@@ -236,12 +237,14 @@ impl Refusal {
             | Self::Revoked { .. }
             | Self::NoRoute(_)
             | Self::NoSuchMember(_) => (404, 100, "Key not found"),
-            Self::TakenId { .. }
-            | Self::TakenName { .. }
-            | Self::TakenUrl { .. }
-            | Self::Lived { .. } => (412, 105, "Key already exists"),
-            // An old code of etcd's own, which its nodes print with the cause; 105 would hide it.
-            Self::Full { .. } => (403, 103, "Reached the max number of peers in the cluster"),
+            Self::TakenId { .. } | Self::TakenName { .. } | Self::TakenUrl { .. } => {
+                (412, 105, "Key already exists")
+            }
+            // An old code of etcd's own, which its nodes print with the cause. For 105 they print advice of their own instead,
+            // to use a new token: the last thing that the owner of a wiped machine should do.
+            Self::Full { .. } | Self::Lived { .. } => {
+                (403, 103, "Reached the max number of peers in the cluster")
+            }
             Self::Forbidden(_) => (401, 110, "The request requires user authentication"),
             Self::Sealed { .. } | Self::MayRun { .. } | Self::StartOver => {
                 (403, 101, "Compare failed")

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::MemberKey;
 use super::moment::Moment;
 use super::refusal::Refusal;
-use super::token::SIZE_MAX;
+use super::size::SIZE_MAX;
 
 /// The longest text in a report.
 const TEXT_BYTES_MAX: usize = 300;

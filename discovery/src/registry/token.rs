@@ -12,60 +12,12 @@ use super::capability::{Grants, TokenId};
 use super::claim::{Claim, MemberKey, is_loopback};
 use super::moment::Moment;
 use super::refusal::Refusal;
+use super::size::ClusterSize;
 
-/// The largest cluster that a token is made for. etcd advises at most seven; every member more makes writes slower.
-pub const SIZE_MAX: u8 = 9;
 /// The format of the record; a newer one is refused instead of being misread.
 pub const FORMAT: u32 = 1;
 /// The index of the size key, the first thing that a token holds.
 pub const SIZE_INDEX: u64 = 1;
-
-/// How many members a cluster is to have.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct ClusterSize(u8);
-
-impl ClusterSize {
-    /// What is meant when nobody says.
-    pub const DEFAULT: Self = Self(3);
-
-    /// A size that a cluster can have.
-    ///
-    /// # Errors
-    /// [`Refusal::BadSize`]: less than one or more than [`SIZE_MAX`].
-    pub fn new(size: u64) -> Result<Self, Refusal> {
-        match u8::try_from(size) {
-            Ok(size) if (1..=SIZE_MAX).contains(&size) => Ok(Self(size)),
-            _ => Err(Refusal::BadSize(size.to_string())),
-        }
-    }
-
-    /// Reads a decimal number.
-    ///
-    /// # Errors
-    /// [`Refusal::BadSize`].
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let refuse = || Refusal::BadSize(text.chars().take(20).collect());
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number {
-            return Err(refuse());
-        }
-        text.parse().map_err(|_| refuse()).and_then(Self::new)
-    }
-
-    /// As a number.
-    #[must_use]
-    pub fn count(self) -> usize {
-        usize::from(self.0)
-    }
-
-    /// Whether one member more would cost nothing in tolerance... or rather, one less: an even cluster outlives no more failures
-    /// than the odd one below it.
-    #[must_use]
-    pub fn is_even(self) -> bool {
-        self.0.is_multiple_of(2)
-    }
-}
 
 /// How long things last.
 #[derive(Clone, Copy, Debug)]
@@ -305,7 +257,8 @@ impl Token {
         let mut token = self.clone();
         let entry = token.entries.iter_mut().find(|entry| entry.member == *member);
         let entry = entry.ok_or_else(|| Refusal::NoSuchMember(member.clone()))?;
-        if entry.started.is_some() {
+        // Nobody can have started while members are missing.
+        if entry.started.is_some() || self.sealed.is_none() {
             return Ok(None);
         }
         entry.started = Some(now);
@@ -382,12 +335,12 @@ impl Token {
         rules: &Rules,
     ) -> Result<(), Refusal> {
         if entry.claim() != *claim {
-            return Err(Refusal::TakenId { by: entry.clone() });
+            return Err(Refusal::TakenId { by: Box::new(entry.clone()) });
         }
         match self.sealed {
             // It may have lived since, and would come back under an ID whose votes and acknowledgements it has forgotten.
             Some(since) if entry.started.is_some() || now >= since.after(rules.seal_grace) => {
-                Err(Refusal::Lived { since, entry: entry.clone() })
+                Err(Refusal::Lived { since, entry: Box::new(entry.clone()) })
             }
             _ => Ok(()),
         }
@@ -396,10 +349,10 @@ impl Token {
     fn free_for(&self, claim: &Claim) -> Result<(), Refusal> {
         for entry in &self.entries {
             if entry.name == claim.name {
-                return Err(Refusal::TakenName { by: entry.clone() });
+                return Err(Refusal::TakenName { by: Box::new(entry.clone()) });
             }
             if let Some(url) = claim.peer_urls.iter().find(|url| entry.peer_urls.contains(url)) {
-                return Err(Refusal::TakenUrl { url: url.clone(), by: entry.clone() });
+                return Err(Refusal::TakenUrl { url: url.clone(), by: Box::new(entry.clone()) });
             }
             let is_local = entry.peer_urls.iter().any(|url| is_loopback(url));
             if is_local != claim.is_loopback() {

@@ -112,6 +112,9 @@ pub struct TlsConfig {
     pub client: Option<TlsSettings>,
     /// For other members.
     pub peer: Option<TlsSettings>,
+    /// Whether the common name of a client's certificate is its user's name. As in etcd, only `--client-cert-auth` makes it
+    /// so; authorities alone merely demand a certificate.
+    pub client_names_are_users: bool,
 }
 
 /// Makes the settings of both sides.
@@ -122,14 +125,19 @@ pub(super) fn config(
     let (versions, suites) = (versions(settings)?, suites(settings)?);
     judge_suites(versions, &suites)?;
     let data_dir = PathBuf::from(settings.text("data-dir"));
-    let client_listeners = [urls.client_listeners, urls.metrics_listeners].concat();
+    let is_https = |url: &&ListenUrl| url.scheme() == Scheme::Https;
+    // A plain port for metrics is a choice of its own; only a protected one has to do with the certificates.
+    let metrics = urls.metrics_listeners.iter().filter(is_https);
+    let client_listeners: Vec<ListenUrl> =
+        urls.client_listeners.iter().chain(metrics).cloned().collect();
     let client = Side { settings, is_peer: false, versions, suites: suites.clone() };
     let client = client.make(&client_listeners, urls.clients_advertised, false, &data_dir)?;
     let mut peers = urls.cluster.members().flat_map(|(_, urls)| urls).chain(urls.peers_advertised);
     let dials = peers.any(|url| url.scheme() == Scheme::Https);
     let peer = Side { settings, is_peer: true, versions, suites };
     let peer = peer.make(urls.peer_listeners, urls.peers_advertised, dials, &data_dir)?;
-    Ok(TlsConfig { client, peer })
+    let names_users = value::boolean(settings.text("client-cert-auth")) == Some(true);
+    Ok(TlsConfig { client, peer, client_names_are_users: names_users })
 }
 
 struct Side<'a> {
@@ -277,7 +285,7 @@ impl Side<'_> {
     }
 }
 
-const CLIENT_PROTOCOLS: &[Protocol] = &[Protocol::Http11];
+const CLIENT_PROTOCOLS: &[Protocol] = &[Protocol::Http2, Protocol::Http11];
 /// The links between members begin with an upgrade, which HTTP/2 has not.
 const PEER_PROTOCOLS: &[Protocol] = &[Protocol::Http11];
 

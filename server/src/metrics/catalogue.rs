@@ -11,6 +11,7 @@ pub mod process;
 pub mod proposals;
 pub mod snapshots;
 pub mod store;
+pub mod tls;
 
 use super::definition::Metric;
 
@@ -31,6 +32,7 @@ pub const SECTIONS: &[Section] = &[
     disk::SECTION,
     snapshots::SECTION,
     clients::SECTION,
+    tls::SECTION,
     store::SECTION,
     process::SECTION,
 ];

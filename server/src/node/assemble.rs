@@ -225,6 +225,7 @@ fn endpoint(
         raft: raft.clone(),
         takeover: Arc::clone(&ground.takeover),
         proposals: services.proposals.clone(),
+        replica: Arc::clone(&ground.replica),
         membership: Arc::clone(&services.membership),
         snapshots: Arc::clone(&ingredients.snapshots),
         refusals: Arc::clone(&ground.refusals),

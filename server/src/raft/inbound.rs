@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::node::Refusals;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
+use crate::replica::Replica;
 use crate::storage::log::Space;
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -39,6 +40,8 @@ pub struct PeerServer {
     pub takeover: Arc<Takeover>,
     /// Takes forwarded operations.
     pub proposals: Proposals,
+    /// Knows who was removed.
+    pub replica: Arc<Replica>,
     /// Takes membership changes.
     pub membership: Arc<Membership>,
     /// Receives snapshots.
@@ -112,12 +115,14 @@ impl PeerServer {
     }
 
     async fn serve_others(self: &Arc<Self>, inbound: Inbound) {
-        let Inbound { mut frames, replies, .. } = inbound;
+        let Inbound { mut frames, replies, hello, .. } = inbound;
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
                 Some((id, reply)) = under_way.next(), if !under_way.is_empty() => answer(&replies, id, reply),
                 frame = frames.next(), if under_way.len() < SERVED_AT_ONCE => match frame {
+                    // It has missed its removal, or it would have stopped. When it comes back, it is told.
+                    Some(_) if self.replica.view(|machine, _| machine.members().was_removed(hello.from)) => return,
                     Some(frame) => {
                         let this = Arc::clone(self);
                         under_way.push(async move { (frame.id, this.respond(frame.kind, frame.body).await) });

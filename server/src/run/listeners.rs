@@ -90,7 +90,9 @@ impl ClientListeners {
         let _inside = runtime.enter();
         let access = Access { origins: names(&config.cors), hosts: names(&config.host_whitelist) };
         let api = ClientApi::new(node.clone(), access, metrics.http().clone());
-        let service = |via| Arc::new(ClientService::new(api.clone(), node.clone(), via));
+        let names_users = config.tls.client_names_are_users;
+        let service =
+            |via| Arc::new(ClientService::new(api.clone(), node.clone(), via, names_users));
         let (plainly, protected) = (service(Via::Plain), service(Via::Tls));
         let counts = metrics;
         let metrics = Arc::new(MetricsService::new(api.clone()));

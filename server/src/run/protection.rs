@@ -9,18 +9,12 @@ use quorate_transport::tls::{
 use tokio::runtime::Handle;
 
 use crate::config::{Config, TlsConfig};
+use crate::metrics::TlsSide;
 
 /// See the module.
 pub(super) struct Protection {
-    client: Option<Side>,
-    peer: Option<Side>,
-}
-
-/// One side's certificates, and its failed handshakes.
-#[derive(Clone)]
-pub(crate) struct Side {
-    pub(crate) credentials: Arc<Credentials>,
-    pub(crate) failures: Arc<Failures>,
+    client: Option<TlsSide>,
+    peer: Option<TlsSide>,
 }
 
 impl Protection {
@@ -31,30 +25,30 @@ impl Protection {
             let failures = Arc::new(Failures::new(settings.side));
             let credentials = Credentials::load(settings.clone())?;
             runtime.spawn(Arc::clone(&credentials).keep_fresh());
-            Ok(Some(Side { credentials, failures }))
+            Ok(Some(TlsSide { credentials, failures }))
         };
         Ok(Self { client: side(&config.client)?, peer: side(&config.peer)? })
     }
 
     /// The sides that are protected.
-    pub(super) fn sides(&self) -> impl Iterator<Item = Side> {
+    pub(super) fn sides(&self) -> impl Iterator<Item = TlsSide> {
         self.client.iter().chain(&self.peer).cloned()
     }
 
     /// What protects connections of clients.
     pub(super) fn client_acceptor(&self) -> Option<TlsAcceptor> {
-        self.client.as_ref().map(Side::acceptor)
+        self.client.as_ref().map(acceptor)
     }
 
     /// What protects connections of other members.
     pub(super) fn peer_acceptor(&self) -> Option<TlsAcceptor> {
-        self.peer.as_ref().map(Side::acceptor)
+        self.peer.as_ref().map(acceptor)
     }
 
     /// What opens connections to other members.
     pub(super) fn peer_connector(&self) -> Arc<dyn Connector> {
         match &self.peer {
-            Some(Side { credentials, failures }) => {
+            Some(TlsSide { credentials, failures }) => {
                 Arc::new(TlsConnector::new(Arc::clone(credentials), Arc::clone(failures)))
             }
             None => Arc::new(PlainConnector),
@@ -73,8 +67,6 @@ pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>,
     })
 }
 
-impl Side {
-    fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::new(Arc::clone(&self.credentials), Arc::clone(&self.failures))
-    }
+fn acceptor(side: &TlsSide) -> TlsAcceptor {
+    TlsAcceptor::new(Arc::clone(&side.credentials), Arc::clone(&side.failures))
 }

@@ -22,13 +22,16 @@ pub(super) struct ClientService {
     api: ClientApi<Node>,
     node: Node,
     via: Via,
+    /// Whether the common name of a client's certificate is its user's name.
+    names_users: bool,
     /// Set once and for all when the member may serve.
     serves: AtomicBool,
 }
 
 impl ClientService {
-    pub(super) fn new(api: ClientApi<Node>, node: Node, via: Via) -> Self {
-        Self { api, node, via, serves: AtomicBool::new(false) }
+    /// `names_users` takes the common name of a client's certificate for its user's.
+    pub(super) fn new(api: ClientApi<Node>, node: Node, via: Via, names_users: bool) -> Self {
+        Self { api, node, via, names_users, serves: AtomicBool::new(false) }
     }
 
     /// Whether requests for the store may be answered; waits a while for a member that is still joining.
@@ -64,11 +67,12 @@ impl Handler for ClientService {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         }
-        let far = connection.identity();
+        let identity = connection.identity();
+        let certificate = identity.certificate.as_ref().filter(|_| self.names_users);
         let origin = Origin {
             via: self.via,
-            address: far.address.map(|address| address.ip()),
-            certificate_name: far.certificate.as_ref().and_then(|it| it.common_name.as_deref()),
+            address: identity.address.map(|address| address.ip()),
+            certificate_name: certificate.and_then(|it| it.common_name.as_deref()),
         };
         self.api.answer(request, origin).await
     }

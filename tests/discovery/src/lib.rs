@@ -3,9 +3,12 @@
 //! - [`Service`]: one process of the service, with tokens made through it.
 //! - [`Token`]: the URLs and secrets of one token.
 //! - [`nodes`]: etcd nodes that are told a discovery URL and nothing of each other.
+//! - [`Browser`]: Chromium without a window, for the status page.
 
+mod browser;
 mod nodes;
 mod service;
 
+pub use browser::{Browser, skip_without_browser};
 pub use nodes::{assert_one_cluster, nodes};
 pub use service::{FORMED_WITHIN, READY_WITHIN, Service, Token, bearer, register};

@@ -5,12 +5,14 @@
 //! - [`Network`]: a network of one's own, to be cut and to lose packets.
 //! - [`Http`], [`Request`], [`Answer`], [`Stream`]: HTTP/1.1 as it is on the wire, spelling and order kept.
 //! - [`Keys`]: the v2 key operations, with parsed answers.
+//! - [`Authority`], [`Order`], [`Papers`]: certificates, good and bad, made by `openssl`.
 //! - [`Ledger`]: writes that were acknowledged, to be checked after a fault.
 //! - [`wait_until`], [`eventually`]: conditions with a deadline, in place of sleeps.
 //! - [`Seeded`]: repeatable randomness that tells its seed.
 //!
 //! Invariant: whatever happens to the test, no started process outlives it. Knows nothing of the servers' insides.
 
+mod certificates;
 mod cluster;
 mod http;
 mod keys;
@@ -25,6 +27,10 @@ mod seeded;
 mod storage;
 mod wait;
 
+pub use certificates::{
+    Authority, FAR_AWAY, LONG_AGO, NOT_SO_LONG_AGO, Order, Papers, curl, openssl,
+    skip_without_openssl,
+};
 pub use cluster::{Builder, Cluster};
 pub use http::{Answer, Ending, Framing, Http, HttpError, Line, Request, Stream};
 pub use keys::{KeyAnswer, Keys};

@@ -98,7 +98,7 @@ pub fn skip_without_etcd() -> bool {
     true
 }
 
-fn from_variable_or_path(
+pub(crate) fn from_variable_or_path(
     variable: &str,
     program: &'static str,
     remedy: &'static str,

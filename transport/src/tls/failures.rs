@@ -174,12 +174,10 @@ impl Failures {
         Self { side, counts: Default::default(), window: Mutex::new(window) }
     }
 
-    /// How often each kind has happened, without those that never did.
+    /// How often this kind has happened.
     #[must_use]
-    pub fn counts(&self) -> Vec<(FailureKind, u64)> {
-        let counts = FailureKind::ALL.into_iter().zip(&self.counts);
-        let counts = counts.map(|(kind, count)| (kind, count.load(Ordering::Relaxed)));
-        counts.filter(|(_, count)| *count > 0).collect()
+    pub fn count(&self, kind: FailureKind) -> u64 {
+        self.counts.get(kind as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// Notes that a handshake with `whom` failed.

@@ -77,7 +77,7 @@ const FLAGS: &[Flag] = &[
     ),
     switch(
         "client-cert-auth",
-        "Demand a certificate from clients, and take its common name for the user's. Needs --trusted-ca-file.",
+        "Demand a certificate from clients, and take its common name for the name of the user. Needs --trusted-ca-file.",
     ),
     file(
         "client-crl-file",

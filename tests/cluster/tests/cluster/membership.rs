@@ -101,6 +101,23 @@ fn a_follower_a_leader_and_a_dead_member_are_removed() {
     assert_eq!(roster::list(&through).len(), 2);
 }
 
+/// The word of its removal does not reach it, and its connections outlive that: nobody closes them, and nothing comes of them.
+#[test]
+fn a_member_that_slept_through_its_removal_learns_of_it() {
+    let _turn = turn::shared();
+    let cluster = quorate(3).start();
+    let leader = cluster.wait_leader(SOON);
+    let sleeper = others(&cluster, &leader).remove(0);
+    let id = roster::id_of(&leader, sleeper.name());
+    sleeper.pause();
+    wait_until("the sleeping member is removed", SOON, || {
+        roster::remove(&leader, &id).status == 204
+    });
+    sleeper.resume();
+    assert_gone(&sleeper);
+    cluster.retire(&sleeper);
+}
+
 #[test]
 fn a_member_moves_to_another_port() {
     let _turn = turn::shared();

@@ -1,0 +1,9 @@
+//! TLS as clients and members meet it: who is let in and who isn't, what is spoken, and certificates that change.
+
+mod attempts;
+mod forming;
+mod protocols;
+mod rotation;
+mod starting;
+
+use quorate_harness::skip_without_openssl;
