@@ -13,7 +13,7 @@ use quorate_transport::http_client::Connector;
 use serde_json::Value;
 
 use super::learn::{Look, Trouble};
-use super::learned_file::{LearnedFile, Registered};
+use super::learned_file::{LearnedFile, Registered, check_note, note};
 use super::registry_http::{RegistryHttp, Reply, TIMEOUT, bad_endpoint, refused};
 use crate::config::DiscoveryUrl;
 
@@ -52,7 +52,7 @@ impl<'a> Registry<'a> {
 
     /// Looks who is registered, and registers this member if it is not and `registers` says so.
     pub(super) async fn look(&mut self, registers: bool) -> Result<Look, Trouble> {
-        self.check_note()?;
+        check_note(self.file, &self.own)?;
         let size = self.size().await?;
         let mut standing = self.standing(size).await?;
         if standing == Standing::Open && registers {
@@ -85,20 +85,6 @@ impl<'a> Registry<'a> {
             matches!(&reply, Ok(Reply::Json { value, .. }) if value.get("node").is_some());
         if !is_news {
             tokio::time::sleep(POLL_MIN.saturating_sub(begun.elapsed())).await;
-        }
-    }
-
-    /// Flags that changed since would register this member a second time, and nobody for the place of the first.
-    fn check_note(&self) -> Result<(), Trouble> {
-        let own = Registered { key: self.own.id.to_string(), value: registry::value_of(&self.own) };
-        match self.file.registered().filter(|noted| *noted != own) {
-            None => Ok(()),
-            Some(noted) => Err(Trouble::Final(format!(
-                "discovery: this data directory has registered {:?} (key {}) with this token, and now the flags say {:?} (key \
-                 {}). Registering again would take up two places. Set --name and --initial-advertise-peer-urls back, or \
-                 delete that key below the token and the data directory",
-                noted.value, noted.key, own.value, own.key
-            ))),
         }
     }
 
@@ -145,11 +131,7 @@ impl<'a> Registry<'a> {
     /// Writes down what is about to be registered, then registers it. That it was there already is as good: who made it is
     /// judged by the listing that follows.
     async fn register(&self) -> Result<(), Trouble> {
-        let (key, value) = (self.own.id.to_string(), registry::value_of(&self.own));
-        let registered = Registered { key: key.clone(), value: value.clone() };
-        self.file.registers(registered).map_err(|error| {
-            Trouble::Final(format!("cannot note the registration in the data directory: {error}"))
-        })?;
+        let Registered { key, value } = note(self.file, &self.own)?;
         let body = format!("value={}", form_encoded(&value));
         let path = format!("/{key}");
         let ask = self.http.ask(Method::PUT, &path, "?prevExist=false", Some(body), TIMEOUT);

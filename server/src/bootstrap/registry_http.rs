@@ -124,7 +124,7 @@ fn request(method: &Method, target: &str, form: Option<&String>) -> http::Result
     request.body(form.map_or_else(Bytes::new, |form| Bytes::from(form.clone())))
 }
 
-fn failed(error: ClientError) -> Trouble {
+pub(super) fn failed(error: ClientError) -> Trouble {
     match &error {
         ClientError::Connect { cause, .. } if cause.kind() == std::io::ErrorKind::Unsupported => {
             Trouble::Final(format!("discovery: {error}"))
@@ -172,7 +172,7 @@ fn redirected(from: &Endpoint, location: &str) -> Result<(Endpoint, String), &'s
 }
 
 /// A stranger's text, made fit for a log line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let line: String = text
         .trim()
         .chars()

@@ -15,6 +15,7 @@ use crate::bootstrap::learn::{LearnError, Source, changed, learn};
 use crate::bootstrap::learned_file::LearnedFile;
 use crate::bootstrap::records::Records;
 use crate::bootstrap::registry::Registry;
+use crate::bootstrap::token_api::TokenApi;
 use crate::bootstrap::{self, Forming, Plan, Started};
 use crate::config::{Config, Fallback, InitialClusterState, MemberSource};
 use crate::storage::data_dir::DataDir;
@@ -139,6 +140,9 @@ fn source<'a>(
         MemberSource::Url(url) => {
             Source::Registry(Registry::new(url, as_advertised(config), learned_file, connector))
         }
+        MemberSource::Token(token) => {
+            Source::Token(TokenApi::new(token, as_advertised(config), learned_file, connector))
+        }
         MemberSource::Srv(names) => Source::Records(Records::new(
             names.clone(),
             config.discovery.dns.clone(),
@@ -159,6 +163,7 @@ fn as_advertised(config: &Config) -> Listed {
 fn token(config: &Config) -> String {
     match &config.discovery.source {
         MemberSource::Url(url) => url.text().to_owned(),
+        MemberSource::Token(token) => token.secret.clone(),
         MemberSource::Flag | MemberSource::Srv(_) => config.initial_cluster_token.clone(),
     }
 }
@@ -169,13 +174,14 @@ fn source_text(config: &Config) -> String {
     match &config.discovery.source {
         MemberSource::Flag => String::new(),
         MemberSource::Url(_) => format!("url {token}"),
+        MemberSource::Token(_) => format!("token {token}"),
         MemberSource::Srv(names) => format!("srv {} {token}", names.name("etcd-server")),
     }
 }
 
 fn refuse_contradiction(config: &Config) -> Result<(), RunError> {
     let joins = config.initial_cluster_state == InitialClusterState::Existing;
-    if joins && matches!(config.discovery.source, MemberSource::Url(_)) {
+    if joins && matches!(config.discovery.source, MemberSource::Url(_) | MemberSource::Token(_)) {
         return Err(RunError::Cluster(
             "discovery URL should not be set when joining existing initial cluster: a token is for forming a cluster once. \
              List the members with --initial-cluster, as GET /v2/members shows them"

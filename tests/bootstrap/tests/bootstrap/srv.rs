@@ -1,7 +1,7 @@
 //! Members that find each other by SRV records of a real DNS server: complete, incomplete, wrong and corrected.
 
 use quorate_bootstrap_tests::{DnsServer, skip_without_dnsmasq};
-use quorate_harness::{Cluster, Member};
+use quorate_harness::{Cluster, Member, Request};
 
 use crate::{assert_one_cluster, finding, refusal, set_flag, wait_for_log};
 
@@ -164,4 +164,28 @@ fn one_record_alone_is_no_cluster_unless_it_is_meant() {
     set_flag(&member, "discovery-srv-expect", "1");
     member.start();
     member.wait_ready(crate::SOON);
+}
+
+#[test]
+fn members_that_speak_tls_to_each_other_form_by_the_records_for_it() {
+    if skip_without_dnsmasq() {
+        return;
+    }
+    let protected = |it: &Cluster| -> Vec<String> {
+        let records =
+            records(it).into_iter().map(|line| line.replace("server._tcp", "server-ssl._tcp"));
+        records.chain(hosts(it)).collect()
+    };
+    let (cluster, _dns) = three(protected, &["--discovery-srv-expect=3", "--peer-auto-tls"]);
+    for member in cluster.members() {
+        let url = member.peer_url().replace("http:", "https:");
+        set_flag(&member, "listen-peer-urls", &url);
+        set_flag(&member, "initial-advertise-peer-urls", &url);
+    }
+    cluster.start();
+    assert_one_cluster(&cluster);
+    let list = cluster.http().send(&Request::get("/v2/members")).expect("an answer").json();
+    let port = cluster.member(0).peer_address().port();
+    let url = format!("https://m1.example.test:{port}");
+    assert!(list.to_string().contains(&url), "{url}: {list}");
 }
