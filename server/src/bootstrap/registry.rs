@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::learn::{Look, Trouble};
 use super::learned_file::{LearnedFile, Registered, check_note, note};
-use super::registry_http::{RegistryHttp, Reply, TIMEOUT, bad_endpoint, refused};
+use super::registry_http::{RegistryHttp, Reply, TIMEOUT, bad_endpoint};
 use crate::config::DiscoveryUrl;
 
 /// How long one poll for news lasts; services end them earlier, and an end only means another look.
@@ -94,12 +94,13 @@ impl<'a> Registry<'a> {
             Reply::Json { value, status, .. } if status.is_success() => value,
             Reply::Json { value, .. } if error_code(&value) == KEY_NOT_FOUND => {
                 return Err(Trouble::Final(format!(
-                    "discovery: size key not found: there is no such token at {}, or it expired. Make a new one, and give \
+                    "discovery: size key not found: there is no such token at {}, or it is over ({}). Make a new one, and give \
                      it to all members",
-                    self.http.place()
+                    self.http.place(),
+                    self.http.said(&value)
                 )));
             }
-            reply => return Err(refused(&reply, &self.http.place())),
+            reply => return Err(self.http.refused(&reply)),
         };
         let text = value["node"]["value"].as_str().unwrap_or_default();
         registry::size(text).map_err(|error| Trouble::Final(error.to_string()))
@@ -110,7 +111,7 @@ impl<'a> Registry<'a> {
         let query = "?quorum=false&recursive=false&sorted=false";
         let (value, index) = match self.http.get("", query).await? {
             Reply::Json { value, status, index } if status.is_success() => (value, index),
-            reply => return Err(refused(&reply, &self.http.place())),
+            reply => return Err(self.http.refused(&reply)),
         };
         if !value["node"].is_object() {
             return Err(bad_endpoint(&self.http.place(), "its listing has no node"));
@@ -147,7 +148,7 @@ impl<'a> Registry<'a> {
             {
                 Ok(())
             }
-            reply => Err(refused(&reply, &self.http.place())),
+            reply => Err(self.http.refused(&reply)),
         }
     }
 
