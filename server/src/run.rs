@@ -137,14 +137,25 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         reason = node.stopped() => Some(reason),
         () = stop.asked() => None,
     };
+    end(&config, &node, reason, (client_servers, peer_servers), &data_dir).await
+}
+
+/// Stops a member that was told to, or says why it cannot go on.
+async fn end(
+    config: &Config,
+    node: &Node,
+    reason: Option<StopReason>,
+    (clients, peers): (Vec<HttpServer>, Vec<HttpServer>),
+    data_dir: &DataDir,
+) -> Result<(), RunError> {
     match reason {
         None => {
-            stop_in_good_order(&config, &node, client_servers, peer_servers).await;
+            stop_in_good_order(config, node, clients, peers).await;
             Ok(())
         }
         Some(reason) => {
             node.end_watches();
-            cannot_go_on(reason, &data_dir)
+            cannot_go_on(reason, data_dir)
         }
     }
 }

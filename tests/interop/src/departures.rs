@@ -19,7 +19,7 @@ pub struct Departure {
 }
 
 /// All of them.
-pub const DEPARTURES: [Departure; 15] = [
+pub const DEPARTURES: [Departure; 16] = [
     Departure {
         name: "history_hides_hidden_keys",
         etcd: "a recursive watch from history returns events of hidden keys below",
@@ -110,6 +110,12 @@ pub const DEPARTURES: [Departure; 15] = [
         etcd: "--election-timeout below five default heartbeats stops the start, with exit code 1",
         quorate: "the heartbeat interval that was not given is made to fit",
         reason: "there is one right answer, so there is nothing to ask back",
+    },
+    Departure {
+        name: "a_guest_reads_no_more_than_is_permitted",
+        etcd: "a guest who may read exactly /d may read all below it with recursive=true",
+        quorate: "that needs a pattern which covers it, as for named users",
+        reason: "what is permitted is what is written",
     },
 ];
 

@@ -177,25 +177,6 @@ fn access() {
     });
 }
 
-/// etcd lets a guest read all below a directory if that key alone is permitted, which it refuses to named users.
-#[test]
-fn a_guest_who_may_read_a_directory_may_not_read_all_below_it() {
-    compare(|pair| {
-        script::run(
-            pair,
-            r#"
-            201 PUT ~/d/secret value=1
-            201 PUT /v2/auth/users/root {"user":"root","password":"rp"}
-            201 PUT /v2/auth/roles/guest {"role":"guest","permissions":{"kv":{"read":["/d"]}}}
-            200 PUT /v2/auth/enable
-            401 GET ~/d/secret
-            "#,
-        );
-        let both = pair.send_unjudged(&Request::get("/v2/keys/d?recursive=true"));
-        assert_eq!((both.reference.status, both.subject.status), (200, 401));
-    });
-}
-
 #[test]
 fn etcdctl_manages_users_and_roles() {
     compare(|pair| {

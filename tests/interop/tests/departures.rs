@@ -167,6 +167,26 @@ fn a_failed_compare_and_delete_counts_as_failed() {
 }
 
 #[test]
+fn a_guest_reads_no_more_than_is_permitted() {
+    observe("a_guest_reads_no_more_than_is_permitted", |cluster| {
+        put(cluster, "/d/secret", "value=1");
+        let asked = |path: &str, body: &str| {
+            let request = Request::new("PUT", path).body("application/json", body);
+            cluster.http().send(&request).expect("an answer").status
+        };
+        let root = r#"{"user":"root","password":"rp"}"#;
+        let guest = r#"{"role":"guest","permissions":{"kv":{"read":["/d"]}}}"#;
+        assert_eq!(asked("/v2/auth/users/root", root), 201);
+        assert_eq!(asked("/v2/auth/roles/guest", guest), 201);
+        assert_eq!(asked("/v2/auth/enable", ""), 200);
+        let read = |query| cluster.keys().get_with("/d", query).expect("an answer").status;
+        assert_eq!(read(""), 200);
+        let below = read("recursive=true");
+        (below == 401, format!("status {below}"))
+    });
+}
+
+#[test]
 fn a_refused_membership_change_says_why() {
     observe_cluster("a_refused_membership_change_says_why", 3, |cluster| {
         let members = cluster.http().send(&Request::get("/v2/members")).expect("an answer").json();
