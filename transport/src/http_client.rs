@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, select};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -141,6 +142,26 @@ pub async fn send(
     })
     .await;
     answered.inspect_err(|error| tell(connector, error))
+}
+
+/// Sends `request` to `endpoint` and returns the answer once it has begun, which it has to within `timeout`. Its body is the
+/// caller's to read, in its own time; dropping it closes the connection. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// See [`ClientError`]. After [`ClientError::Connect`] nothing was sent.
+pub async fn open(
+    connector: &dyn Connector,
+    endpoint: &Endpoint,
+    request: Request<Bytes>,
+    timeout: Duration,
+) -> Result<Response<Incoming>, ClientError> {
+    within(endpoint, timeout, async {
+        let (mut sender, driver) = handshake(connector, endpoint).await?;
+        // The connection's own end is seen by whoever reads the body.
+        tokio::spawn(driver);
+        sender.send_request(prepare(endpoint, request)).await.map_err(broken(endpoint))
+    })
+    .await
 }
 
 /// Sends `request`, which must ask for an upgrade, and returns the stream when the answer is 101.
