@@ -8,6 +8,7 @@
 //! | [`embedded`] | a member of one inside of another program, without a port |
 //! | [`node`], [`member`] | the running member, and what a client's request may ask of it |
 //! | [`client_api`], [`credentials`] | etcd's v2 HTTP API; whether a password is the right one |
+//! | [`proxy`] | serving clients without being a member |
 //! | [`peer_api`] | messages between members, the links they travel on, the peer port |
 //! | [`raft`] | the only place that names the raft library: proposals, reads, apply, membership, takeover |
 //! | [`replica`], [`watch`], [`clock`] | the applied state, who waits for its events, the cluster's time |
@@ -26,6 +27,7 @@ pub mod member;
 pub mod metrics;
 pub mod node;
 pub mod peer_api;
+pub mod proxy;
 pub mod raft;
 pub mod replica;
 pub mod run;

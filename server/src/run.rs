@@ -7,6 +7,7 @@ mod beginning;
 pub(crate) mod formation_file;
 mod listeners;
 mod protection;
+mod proxying;
 mod service;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use crate::raft::snapshots::Snapshots;
 use crate::storage::data_dir::{DataDir, Identity};
 use crate::storage::log::{Log, LogOptions};
 use crate::storage::snapshot::SnapshotDir;
+use beginning::Begun;
 use formation_file::FormationFile;
 use listeners::Listeners;
 use protection::Protection;
@@ -96,9 +98,25 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let connector = protection.peer_connector();
 
     let mut stop = StopSignals::listen()?;
-    let (plan, started) = tokio::select! {
+    let begun = tokio::select! {
         begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector) => begun?,
         () = stop.asked() => return Ok(()),
+    };
+    let (plan, started) = match begun {
+        Begun::Member(plan, started) => (*plan, started),
+        Begun::Proxy(beginning) => {
+            drop(peer_servers);
+            let calls = (connector, protection.client_acceptor());
+            let serving = proxying::serve(
+                &config,
+                beginning,
+                client_listeners,
+                calls,
+                &clients,
+                stop.asked(),
+            );
+            return serving.await;
+        }
     };
     let metrics = Arc::new(Metrics::new()?);
     protection.sides().for_each(|side| metrics.add_tls(side));
@@ -119,14 +137,25 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         reason = node.stopped() => Some(reason),
         () = stop.asked() => None,
     };
+    end(&config, &node, reason, (client_servers, peer_servers), &data_dir).await
+}
+
+/// Stops a member that was told to, or says why it cannot go on.
+async fn end(
+    config: &Config,
+    node: &Node,
+    reason: Option<StopReason>,
+    (clients, peers): (Vec<HttpServer>, Vec<HttpServer>),
+    data_dir: &DataDir,
+) -> Result<(), RunError> {
     match reason {
         None => {
-            stop_in_good_order(&config, &node, client_servers, peer_servers).await;
+            stop_in_good_order(config, node, clients, peers).await;
             Ok(())
         }
         Some(reason) => {
             node.end_watches();
-            cannot_go_on(reason, &data_dir)
+            cannot_go_on(reason, data_dir)
         }
     }
 }

@@ -14,6 +14,7 @@ use quorate_core::discovery::Learned;
 
 use super::records::Records;
 use super::registry::Registry;
+use super::token_api::TokenApi;
 
 /// The first pause after a failed look: most trouble at boot is over in a moment.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -28,6 +29,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub enum Source<'a> {
     /// A discovery registry.
     Registry(Registry<'a>),
+    /// A token of our own discovery service.
+    Token(TokenApi<'a>),
     /// DNS SRV records.
     Records(Records),
 }
@@ -84,6 +87,7 @@ impl Source<'_> {
     async fn look(&mut self, registers: bool) -> Result<Look, Trouble> {
         match self {
             Self::Registry(registry) => registry.look(registers).await,
+            Self::Token(token) => token.look(registers).await,
             Self::Records(records) => records.look().await,
         }
     }
@@ -92,6 +96,7 @@ impl Source<'_> {
     async fn rest(&self) {
         match self {
             Self::Registry(registry) => registry.rest().await,
+            Self::Token(token) => token.rest().await,
             Self::Records(_) => Records::rest().await,
         }
     }

@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 use quorate_core::MemberId;
 use quorate_core::bootstrap::Listed;
 use quorate_core::discovery::Learned;
+use quorate_core::discovery::registry::value_of;
 use serde::{Deserialize, Serialize};
 
+use super::learn::Trouble;
 use crate::storage::disk::replace_file;
 
 const NAME: &str = "discovery";
@@ -43,6 +45,9 @@ struct Contents {
     own: Option<String>,
     #[serde(default)]
     members: Vec<Entry>,
+    /// The peer URLs of the cluster that this process is a proxy of.
+    #[serde(default)]
+    proxy_of: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -101,6 +106,19 @@ impl LearnedFile {
         self.change(|contents| contents.registered = None)
     }
 
+    /// Notes that this process is a proxy of the members at `peer_urls`.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn proxies(&self, peer_urls: &[String]) -> io::Result<()> {
+        self.change(|contents| contents.proxy_of = peer_urls.to_vec())
+    }
+
+    /// The peer URLs of the cluster that this process is a proxy of; none if it is no proxy.
+    pub fn proxied(&self) -> Vec<String> {
+        self.contents.lock().proxy_of.clone()
+    }
+
     /// Keeps a list.
     ///
     /// # Errors
@@ -133,6 +151,31 @@ impl LearnedFile {
         replace_file(&self.dir, NAME, &serde_json::to_vec(&new)?)?;
         *contents = new;
         Ok(())
+    }
+}
+
+/// Notes what `own` is about to register, before it is sent.
+pub(super) fn note(file: &LearnedFile, own: &Listed) -> Result<Registered, Trouble> {
+    let registered = Registered { key: own.id.to_string(), value: value_of(own) };
+    if file.registered().as_ref() != Some(&registered) {
+        file.registers(registered.clone()).map_err(|error| {
+            Trouble::Final(format!("cannot note the registration in the data directory: {error}"))
+        })?;
+    }
+    Ok(registered)
+}
+
+/// Flags that changed since would register this member a second time, and nobody for the place of the first.
+pub(super) fn check_note(file: &LearnedFile, own: &Listed) -> Result<(), Trouble> {
+    let own = Registered { key: own.id.to_string(), value: value_of(own) };
+    match file.registered().filter(|noted| *noted != own) {
+        None => Ok(()),
+        Some(noted) => Err(Trouble::Final(format!(
+            "discovery: this data directory has registered {:?} (key {}) with this token, and now the flags say {:?} (key {}). \
+             Registering again would take up two places. Set --name and --initial-advertise-peer-urls back, or delete that key \
+             below the token and the data directory",
+            noted.value, noted.key, own.value, own.key
+        ))),
     }
 }
 

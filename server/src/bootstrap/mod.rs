@@ -8,6 +8,7 @@ pub mod learned_file;
 pub mod records;
 pub mod registry;
 mod registry_http;
+pub mod token_api;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,8 +13,8 @@ use quorate_transport::http_client::Connector;
 use serde_json::Value;
 
 use super::learn::{Look, Trouble};
-use super::learned_file::{LearnedFile, Registered};
-use super::registry_http::{RegistryHttp, Reply, TIMEOUT, bad_endpoint, refused};
+use super::learned_file::{LearnedFile, Registered, check_note, note};
+use super::registry_http::{RegistryHttp, Reply, TIMEOUT, bad_endpoint};
 use crate::config::DiscoveryUrl;
 
 /// How long one poll for news lasts; services end them earlier, and an end only means another look.
@@ -52,7 +52,7 @@ impl<'a> Registry<'a> {
 
     /// Looks who is registered, and registers this member if it is not and `registers` says so.
     pub(super) async fn look(&mut self, registers: bool) -> Result<Look, Trouble> {
-        self.check_note()?;
+        check_note(self.file, &self.own)?;
         let size = self.size().await?;
         let mut standing = self.standing(size).await?;
         if standing == Standing::Open && registers {
@@ -93,32 +93,19 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// Flags that changed since would register this member a second time, and nobody for the place of the first.
-    fn check_note(&self) -> Result<(), Trouble> {
-        let own = Registered { key: self.own.id.to_string(), value: registry::value_of(&self.own) };
-        match self.file.registered().filter(|noted| *noted != own) {
-            None => Ok(()),
-            Some(noted) => Err(Trouble::Final(format!(
-                "discovery: this data directory has registered {:?} (key {}) with this token, and now the flags say {:?} (key \
-                 {}). Registering again would take up two places. Set --name and --initial-advertise-peer-urls back, or \
-                 delete that key below the token and the data directory",
-                noted.value, noted.key, own.value, own.key
-            ))),
-        }
-    }
-
     async fn size(&self) -> Result<usize, Trouble> {
         let query = "?quorum=false&recursive=false&sorted=false";
         let value = match self.http.get("/_config/size", query).await? {
             Reply::Json { value, status, .. } if status.is_success() => value,
             Reply::Json { value, .. } if error_code(&value) == KEY_NOT_FOUND => {
                 return Err(Trouble::Final(format!(
-                    "discovery: size key not found: there is no such token at {}, or it expired. Make a new one, and give \
+                    "discovery: size key not found: there is no such token at {}, or it is over ({}). Make a new one, and give \
                      it to all members",
-                    self.http.place()
+                    self.http.place(),
+                    self.http.said(&value)
                 )));
             }
-            reply => return Err(refused(&reply, &self.http.place())),
+            reply => return Err(self.http.refused(&reply)),
         };
         let text = value["node"]["value"].as_str().unwrap_or_default();
         registry::size(text).map_err(|error| Trouble::Final(error.to_string()))
@@ -129,7 +116,7 @@ impl<'a> Registry<'a> {
         let query = "?quorum=false&recursive=false&sorted=false";
         let (value, index) = match self.http.get("", query).await? {
             Reply::Json { value, status, index } if status.is_success() => (value, index),
-            reply => return Err(refused(&reply, &self.http.place())),
+            reply => return Err(self.http.refused(&reply)),
         };
         if !value["node"].is_object() {
             return Err(bad_endpoint(&self.http.place(), "its listing has no node"));
@@ -150,11 +137,7 @@ impl<'a> Registry<'a> {
     /// Writes down what is about to be registered, then registers it. That it was there already may be as good: who made it is
     /// judged by the listing that follows, and the service's words are for the case that it was not this member.
     async fn register(&self) -> Result<Option<Trouble>, Trouble> {
-        let (key, value) = (self.own.id.to_string(), registry::value_of(&self.own));
-        let registered = Registered { key: key.clone(), value: value.clone() };
-        self.file.registers(registered).map_err(|error| {
-            Trouble::Final(format!("cannot note the registration in the data directory: {error}"))
-        })?;
+        let Registered { key, value } = note(self.file, &self.own)?;
         let body = format!("value={}", form_encoded(&value));
         let path = format!("/{key}");
         let ask = self.http.ask(Method::PUT, &path, "?prevExist=false", Some(body), TIMEOUT);
@@ -165,13 +148,11 @@ impl<'a> Registry<'a> {
             }
             // A success is a success; what was written is read back in any case.
             Reply::Empty => Ok(None),
-            reply @ Reply::Json { .. } if exists(&reply) => {
-                Ok(Some(refused(&reply, &self.http.place())))
-            }
+            reply @ Reply::Json { .. } if exists(&reply) => Ok(Some(self.http.refused(&reply))),
             reply => {
                 // It said no, so nothing is registered that a later start would have to stand by.
                 self.forget();
-                Err(refused(&reply, &self.http.place()))
+                Err(self.http.refused(&reply))
             }
         }
     }

@@ -20,6 +20,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 const REDIRECTS_MAX: usize = 10;
 /// Largest answer read: hundreds of registrations.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Shorter tokens are no secrets, and masking them would spoil the text around.
+const SECRET_CHARS_MIN: usize = 8;
 /// As much of a service's own words is shown.
 const SHOWN_CHARS_MAX: usize = 200;
 
@@ -56,6 +58,36 @@ impl<'a> RegistryHttp<'a> {
         self.endpoint.to_string()
     }
 
+    /// The answer says no in a way that stays: in its own words, if it has any.
+    pub(super) fn refused(&self, reply: &Reply) -> Trouble {
+        let Reply::Json { status, value, .. } = reply else {
+            return bad_endpoint(&self.place(), "an answer is empty");
+        };
+        if value.get("errorCode").is_none() && value.get("message").is_none() {
+            return bad_endpoint(&self.place(), "an answer is none of etcd's");
+        }
+        Trouble::Final(format!(
+            "discovery: {} refuses with status {}: {}",
+            self.place(),
+            status.as_u16(),
+            self.said(value)
+        ))
+    }
+
+    /// What an error of etcd's form says.
+    pub(super) fn said(&self, value: &Value) -> String {
+        let text = |name: &str| self.masked(value[name].as_str().unwrap_or_default());
+        let code = value["errorCode"].as_i64().unwrap_or_default();
+        format!("{code}: {} [{}]", text("message"), text("cause"))
+    }
+
+    /// A stranger's text, without the token that it may hold.
+    fn masked(&self, text: &str) -> String {
+        let token = self.path.rsplit('/').next().filter(|token| token.len() >= SECRET_CHARS_MIN);
+        let text = shown(text);
+        token.map_or_else(|| text.clone(), |token| text.replace(token, ".."))
+    }
+
     pub(super) async fn get(&self, key: &str, query: &str) -> Result<Reply, Trouble> {
         self.ask(Method::GET, key, query, None, TIMEOUT).await
     }
@@ -84,29 +116,34 @@ impl<'a> RegistryHttp<'a> {
                     (endpoint, target) = redirected(&endpoint, location)
                         .map_err(|reason| bad_endpoint(&self.place(), reason))?;
                 }
-                None => return judge(&endpoint, &response),
+                None => return self.judge(&endpoint, &response),
             }
         }
         Err(bad_endpoint(&self.place(), "it redirects in a circle"))
     }
-}
 
-/// The answer says no in a way that stays: in its own words, if it has any.
-pub(super) fn refused(reply: &Reply, place: &str) -> Trouble {
-    let Reply::Json { status, value, .. } = reply else {
-        return bad_endpoint(place, "an answer is empty");
-    };
-    if value.get("errorCode").is_none() && value.get("message").is_none() {
-        return bad_endpoint(place, "an answer is none of etcd's");
+    fn judge(&self, endpoint: &Endpoint, response: &Response<Bytes>) -> Result<Reply, Trouble> {
+        let status = response.status();
+        let may_pass = status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT;
+        if may_pass {
+            let text = self.masked(&String::from_utf8_lossy(response.body()));
+            return Err(Trouble::Passing(format!(
+                "the discovery service {endpoint} answers {}: {text}",
+                status.as_u16()
+            )));
+        }
+        if response.body().is_empty() && status.is_success() {
+            return Ok(Reply::Empty);
+        }
+        let Ok(value) = serde_json::from_slice(response.body()) else {
+            let reason = format!("it answers {} with something that is not JSON", status.as_u16());
+            return Err(bad_endpoint(&endpoint.to_string(), &reason));
+        };
+        let index = response.headers().get("x-etcd-index").and_then(|index| index.to_str().ok());
+        Ok(Reply::Json { status, value, index: index.and_then(|index| index.parse().ok()) })
     }
-    let text = |name: &str| value[name].as_str().unwrap_or_default();
-    Trouble::Final(format!(
-        "discovery: {place} refuses with status {}: {}: {} [{}]",
-        status.as_u16(),
-        value["errorCode"].as_i64().unwrap_or_default(),
-        shown(text("message")),
-        shown(text("cause"))
-    ))
 }
 
 /// Whoever answers there is no discovery service.
@@ -124,36 +161,13 @@ fn request(method: &Method, target: &str, form: Option<&String>) -> http::Result
     request.body(form.map_or_else(Bytes::new, |form| Bytes::from(form.clone())))
 }
 
-fn failed(error: ClientError) -> Trouble {
+pub(super) fn failed(error: ClientError) -> Trouble {
     match &error {
         ClientError::Connect { cause, .. } if cause.kind() == std::io::ErrorKind::Unsupported => {
             Trouble::Final(format!("discovery: {error}"))
         }
         _ => Trouble::Passing(format!("the discovery service does not answer: {error}")),
     }
-}
-
-fn judge(endpoint: &Endpoint, response: &Response<Bytes>) -> Result<Reply, Trouble> {
-    let status = response.status();
-    let may_pass = status.is_server_error()
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || status == StatusCode::REQUEST_TIMEOUT;
-    if may_pass {
-        let text = shown(&String::from_utf8_lossy(response.body()));
-        return Err(Trouble::Passing(format!(
-            "the discovery service {endpoint} answers {}: {text}",
-            status.as_u16()
-        )));
-    }
-    if response.body().is_empty() && status.is_success() {
-        return Ok(Reply::Empty);
-    }
-    let Ok(value) = serde_json::from_slice(response.body()) else {
-        let reason = format!("it answers {} with something that is not JSON", status.as_u16());
-        return Err(bad_endpoint(&endpoint.to_string(), &reason));
-    };
-    let index = response.headers().get("x-etcd-index").and_then(|index| index.to_str().ok());
-    Ok(Reply::Json { status, value, index: index.and_then(|index| index.parse().ok()) })
 }
 
 /// Where a `Location` leads. From TLS it must not lead out of it: the token would travel in the open.
@@ -172,7 +186,7 @@ fn redirected(from: &Endpoint, location: &str) -> Result<(Endpoint, String), &'s
 }
 
 /// A stranger's text, made fit for a log line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let line: String = text
         .trim()
         .chars()
@@ -184,6 +198,8 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use quorate_transport::http_client::PlainConnector;
+
     use super::*;
 
     #[test]
@@ -200,11 +216,13 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_told_from_what_will_not() {
-        let endpoint: Endpoint = "http://a.example:80".parse().unwrap();
+        let url = DiscoveryUrl::parse("http://a.example/0123456789abcdef").unwrap();
+        let http = RegistryHttp::new(&url, &PlainConnector);
+        let endpoint = url.endpoint();
         let judged = |status: u16, body: &'static str| {
             let response =
                 Response::builder().status(status).body(Bytes::from_static(body.as_bytes()));
-            judge(&endpoint, &response.unwrap())
+            http.judge(endpoint, &response.unwrap())
         };
         for status in [500, 502, 503, 504, 429, 408] {
             assert!(matches!(judged(status, "<html>"), Err(Trouble::Passing(_))), "{status}");
@@ -214,5 +232,9 @@ mod tests {
         }
         assert!(matches!(judged(200, ""), Ok(Reply::Empty)));
         assert!(matches!(judged(404, r#"{"errorCode":100}"#), Ok(Reply::Json { .. })));
+        let Err(Trouble::Passing(said)) = judged(503, "no /0123456789abcdef now") else {
+            panic!("it may pass")
+        };
+        assert!(said.ends_with("no /.. now"), "the token is told: {said}");
     }
 }

@@ -44,7 +44,9 @@ pub(super) fn config(
     let discovery = discovery::config(settings)?;
     let initial_cluster = match discovery.source {
         MemberSource::Flag => initial_cluster(settings, &name, &initial_advertise_peer_urls)?,
-        MemberSource::Url(_) | MemberSource::Srv(_) => InitialCluster::default(),
+        MemberSource::Url(_) | MemberSource::Token(_) | MemberSource::Srv(_) => {
+            InitialCluster::default()
+        }
     };
     let urls = tls::Urls {
         peer_listeners: &listen_peer_urls,

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_transport::dns::{DNS_PORT, Dns};
-use quorate_transport::endpoint::Endpoint;
-use quorate_transport::tls::{AllowedName, KeyPairFiles, Protocol, TlsSettings, Trust, Versions};
+use quorate_transport::endpoint::{Address, Endpoint};
+use quorate_transport::tls::{KeyPairFiles, TlsSettings, Trust};
 
 use super::error::ConfigError;
 use super::settings::Settings;
@@ -45,6 +45,8 @@ pub enum MemberSource {
     Flag,
     /// The registry at this URL (`--discovery`).
     Url(DiscoveryUrl),
+    /// A token of our own discovery service, by its native API (`--discovery-token`, `--discovery-endpoints`).
+    Token(DiscoveryToken),
     /// DNS SRV records (`--discovery-srv`).
     Srv(SrvNames),
 }
@@ -125,6 +127,21 @@ impl fmt::Debug for DiscoveryUrl {
     }
 }
 
+/// A token's secret to join, and where the service is.
+#[derive(Clone, Eq, PartialEq)]
+pub struct DiscoveryToken {
+    /// The secret: the salt of the members' IDs, too.
+    pub secret: String,
+    /// The service's replicas, in the order to try them.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl fmt::Debug for DiscoveryToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?}", self.endpoints)
+    }
+}
+
 /// Which SRV records name the members.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SrvNames {
@@ -148,7 +165,7 @@ impl SrvNames {
 
 /// Reads the flags about the source of the list.
 pub(super) fn config(settings: &Settings) -> Result<Discovery, ConfigError> {
-    let given: Vec<&str> = ["initial-cluster", "discovery", "discovery-srv"]
+    let given: Vec<&str> = ["initial-cluster", "discovery", "discovery-srv", "discovery-token"]
         .into_iter()
         .filter(|flag| settings.given(flag).is_some())
         .collect();
@@ -184,7 +201,11 @@ fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
         (None, Some(_)) => return half("discovery-key", "discovery-cert"),
     };
     let trust = path("discovery-cacert").map_or(Trust::System, Trust::Bundle);
-    let is_https = matches!(source(settings)?, MemberSource::Url(url) if url.endpoint().is_tls);
+    let is_https = match source(settings)? {
+        MemberSource::Url(url) => url.endpoint().is_tls,
+        MemberSource::Token(token) => token.endpoints.iter().any(|endpoint| endpoint.is_tls),
+        MemberSource::Flag | MemberSource::Srv(_) => false,
+    };
     if !is_https {
         let flag = ["discovery-cacert", "discovery-cert"]
             .into_iter()
@@ -194,22 +215,11 @@ fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
             Some(flag) => Err(ConfigError::Discovery {
                 flag,
                 origin: settings.origin(flag),
-                reason: "there is no --discovery with an https:// URL, so nobody would be verified",
+                reason: "there is no discovery service with an https:// URL, so nobody would be verified",
             }),
         };
     }
-    Ok(Some(TlsSettings {
-        side: "discovery",
-        key_pair,
-        self_made_for: None,
-        trust,
-        dials: true,
-        revocations: None,
-        allowed: AllowedName::Any,
-        versions: Versions::default(),
-        suites: Vec::new(),
-        protocols: &[Protocol::Http11],
-    }))
+    Ok(Some(TlsSettings::dialling("discovery", key_pair, trust)))
 }
 
 /// A URL as it may be shown: without the token.
@@ -227,6 +237,13 @@ fn source(settings: &Settings) -> Result<MemberSource, ConfigError> {
         let url = DiscoveryUrl::parse(url).map_err(|reason| bad("discovery", reason))?;
         return Ok(MemberSource::Url(url));
     }
+    if settings.given("discovery-token").is_some()
+        || settings.given("discovery-endpoints").is_some()
+    {
+        return token(settings)
+            .map(MemberSource::Token)
+            .map_err(|(flag, reason)| bad(flag, reason));
+    }
     let Some(domain) = settings.given("discovery-srv") else { return Ok(MemberSource::Flag) };
     let is_name = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
@@ -242,6 +259,22 @@ fn source(settings: &Settings) -> Result<MemberSource, ConfigError> {
     let expect = settings.text("discovery-srv-expect").parse().unwrap_or_default();
     let expect = NonZeroUsize::new(expect);
     Ok(MemberSource::Srv(SrvNames { domain: domain.to_owned(), suffix, expect }))
+}
+
+fn token(settings: &Settings) -> Result<DiscoveryToken, (&'static str, &'static str)> {
+    let (secret, endpoints) = ("discovery-token", "discovery-endpoints");
+    let text =
+        settings.given(secret).ok_or((endpoints, "--discovery-token is not given with it"))?;
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err((secret, "it is no token's secret to join"));
+    }
+    let urls = settings.given(endpoints);
+    let urls = urls.ok_or((secret, "--discovery-endpoints does not say where the service is"))?;
+    let parsed: Option<Vec<Endpoint>> = value::items(urls).map(|url| url.parse().ok()).collect();
+    let is_tcp = |at: &Endpoint| matches!(at.address, Address::Tcp { .. });
+    let parsed = parsed.filter(|all| !all.is_empty() && all.iter().all(is_tcp));
+    let endpoints = parsed.ok_or((endpoints, "it is no list of http:// or https:// URLs"))?;
+    Ok(DiscoveryToken { secret: text.to_owned(), endpoints })
 }
 
 fn dns(settings: &Settings) -> Result<Dns, ConfigError> {

@@ -127,8 +127,8 @@ pub enum ConfigError {
     },
     /// More than one flag says who the members are.
     #[error(
-        "multiple discovery or bootstrap flags are set ({given}). Choose one of --initial-cluster, --discovery and \
-         --discovery-srv"
+        "multiple discovery or bootstrap flags are set ({given}). Choose one of --initial-cluster, --discovery, \
+         --discovery-token and --discovery-srv"
     )]
     SeveralSources {
         /// The flags.

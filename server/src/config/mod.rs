@@ -34,7 +34,7 @@ use std::path::Path;
 
 pub use argv::PROGRAM;
 pub use cluster::{ClusterError, InitialCluster, resolve_by_system};
-pub use discovery::{Discovery, DiscoveryUrl, Fallback, MemberSource, SrvNames};
+pub use discovery::{Discovery, DiscoveryToken, DiscoveryUrl, Fallback, MemberSource, SrvNames};
 pub use error::ConfigError;
 pub use model::{Allowed, Config, InitialClusterState, Retention};
 pub use settings::{Origin, Settings};

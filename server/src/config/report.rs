@@ -32,6 +32,7 @@ fn row(settings: &Settings, flag: &'static Flag) -> [String; 3] {
         "" => "-".to_owned(),
         // Whoever knows it can take a place in the cluster.
         url if flag.name == "discovery" => discovery::masked(url),
+        _ if flag.name == "discovery-token" => "..".to_owned(),
         text => text.to_owned(),
     };
     [flag.name.to_owned(), value, origin]

@@ -3,20 +3,30 @@
 //! Invariant: a member that has a log looks nothing up. A list that was learned is on the disk before anyone hears of it; it is
 //! given up for another one only as long as no cluster has formed, and never before the binding that belongs to it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use quorate_core::bootstrap::{Disk, Listed};
 use quorate_core::discovery::{Learned, fingerprint, member};
 use quorate_transport::http_client::Connector;
 
-use super::{FormationFile, RunError, bound, disk, plan, protection};
-use crate::bootstrap::learn::{Source, changed, learn};
+use super::{FormationFile, RunError, bound, disk, plan, protection, proxying};
+use crate::bootstrap::learn::{LearnError, Source, changed, learn};
 use crate::bootstrap::learned_file::LearnedFile;
 use crate::bootstrap::records::Records;
 use crate::bootstrap::registry::Registry;
+use crate::bootstrap::token_api::TokenApi;
 use crate::bootstrap::{self, Forming, Plan, Started};
-use crate::config::{Config, InitialClusterState, MemberSource};
+use crate::config::{Config, Fallback, InitialClusterState, MemberSource};
 use crate::storage::data_dir::DataDir;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+
+/// What a process becomes.
+pub(super) enum Begun {
+    /// A member that starts as was decided.
+    Member(Box<Plan>, Started),
+    /// A proxy of the members.
+    Proxy(proxying::Beginning),
+}
 
 /// Finds out who the members are and how this one starts.
 pub(super) async fn begin(
@@ -25,7 +35,7 @@ pub(super) async fn begin(
     file: &FormationFile,
     forming: &Arc<Forming>,
     connector: &dyn Connector,
-) -> Result<(Plan, Started), RunError> {
+) -> Result<Begun, RunError> {
     if config.discovery.source == MemberSource::Flag {
         return decide(plan(config, data_dir, file)?, file, forming, connector).await;
     }
@@ -38,7 +48,7 @@ pub(super) async fn begin(
     refuse_contradiction(config)?;
     let learned_file = learned_file?;
     learned_file.of_source(&fingerprint(&source_text(config)));
-    learn_and_decide(config, file, forming, &learned_file, connector).await
+    learn_and_decide(config, file, forming, learned_file, connector).await
 }
 
 async fn decide(
@@ -46,10 +56,10 @@ async fn decide(
     file: &FormationFile,
     forming: &Arc<Forming>,
     connector: &dyn Connector,
-) -> Result<(Plan, Started), RunError> {
+) -> Result<Begun, RunError> {
     forming.learned(&plan);
     let started = bootstrap::run(&plan, forming, connector, |bound| file.bind(bound)).await?;
-    Ok((plan, started))
+    Ok(Begun::Member(Box::new(plan), started))
 }
 
 /// A member with a log: what it learned once only names the founders, should the first entry still be missing.
@@ -73,21 +83,32 @@ async fn learn_and_decide(
     config: &Config,
     file: &FormationFile,
     forming: &Arc<Forming>,
-    learned_file: &LearnedFile,
+    learned_file: LearnedFile,
     connector: &dyn Connector,
-) -> Result<(Plan, Started), RunError> {
+) -> Result<Begun, RunError> {
+    let may_proxy = config.discovery.fallback == Fallback::Proxy;
+    let peer_urls = learned_file.proxied();
+    if may_proxy && !peer_urls.is_empty() {
+        return Ok(Begun::Proxy(proxying::Beginning { peer_urls, file: learned_file }));
+    }
     let service = protection::discovery_connector(config)?;
-    let mut source = source(config, learned_file, &*service);
-    let mut learned = match learned_file.learned(&token(config))? {
-        Some(learned) => learned,
-        None => {
-            let learned = learn(&mut source, config.discovery.timeout)
-                .await
-                .map_err(bootstrap::BootstrapError::from)?;
-            learned_file.keep(&learned)?;
-            learned
-        }
+    let mut source = source(config, &learned_file, &*service);
+    let known = match learned_file.learned(&token(config))? {
+        Some(learned) => Ok(learned),
+        None => learn(&mut source, config.discovery.timeout).await,
     };
+    let mut learned = match known {
+        Ok(learned) => learned,
+        Err(LearnError::Full(members)) if may_proxy => {
+            drop(source);
+            let peer_urls: Vec<String> =
+                members.into_iter().flat_map(|member| member.peer_urls).collect();
+            learned_file.proxies(&peer_urls)?;
+            return Ok(Begun::Proxy(proxying::Beginning { peer_urls, file: learned_file }));
+        }
+        Err(error) => return Err(bootstrap::BootstrapError::from(error).into()),
+    };
+    learned_file.keep(&learned)?;
     loop {
         let names: Vec<&str> = learned.listed.iter().map(|member| &*member.name).collect();
         tracing::info!(members = names.join(", "), "the members are known");
@@ -96,7 +117,7 @@ async fn learn_and_decide(
         forming.learned(&plan);
         tokio::select! {
             started = bootstrap::run(&plan, forming, connector, |bound| file.bind(bound)) => {
-                return Ok((plan, started?));
+                return Ok(Begun::Member(Box::new(plan), started?));
             }
             now = changed(&mut source, &learned) => {
                 tracing::warn!("the list of members has changed before the cluster was formed");
@@ -119,6 +140,9 @@ fn source<'a>(
         MemberSource::Url(url) => {
             Source::Registry(Registry::new(url, as_advertised(config), learned_file, connector))
         }
+        MemberSource::Token(token) => {
+            Source::Token(TokenApi::new(token, as_advertised(config), learned_file, connector))
+        }
         MemberSource::Srv(names) => Source::Records(Records::new(
             names.clone(),
             config.discovery.dns.clone(),
@@ -139,6 +163,7 @@ fn as_advertised(config: &Config) -> Listed {
 fn token(config: &Config) -> String {
     match &config.discovery.source {
         MemberSource::Url(url) => url.text().to_owned(),
+        MemberSource::Token(token) => token.secret.clone(),
         MemberSource::Flag | MemberSource::Srv(_) => config.initial_cluster_token.clone(),
     }
 }
@@ -149,13 +174,14 @@ fn source_text(config: &Config) -> String {
     match &config.discovery.source {
         MemberSource::Flag => String::new(),
         MemberSource::Url(_) => format!("url {token}"),
+        MemberSource::Token(_) => format!("token {token}"),
         MemberSource::Srv(names) => format!("srv {} {token}", names.name("etcd-server")),
     }
 }
 
 fn refuse_contradiction(config: &Config) -> Result<(), RunError> {
     let joins = config.initial_cluster_state == InitialClusterState::Existing;
-    if joins && matches!(config.discovery.source, MemberSource::Url(_)) {
+    if joins && matches!(config.discovery.source, MemberSource::Url(_) | MemberSource::Token(_)) {
         return Err(RunError::Cluster(
             "discovery URL should not be set when joining existing initial cluster: a token is for forming a cluster once. \
              List the members with --initial-cluster, as GET /v2/members shows them"

@@ -107,6 +107,20 @@ impl ClientListeners {
     }
 }
 
+impl ClientListeners {
+    /// Serves everything that asks with one handler, from now on.
+    pub(super) fn serve_all<H: Handler>(
+        self,
+        handler: &Arc<H>,
+        tls: Option<&TlsAcceptor>,
+        runtime: &Handle,
+    ) -> Result<Vec<HttpServer>, RunError> {
+        let _inside = runtime.enter();
+        let listeners = self.clients.into_iter().chain(self.metrics);
+        listeners.map(|listener| serve(listener, tls, handler)).collect()
+    }
+}
+
 fn serve<H: Handler>(
     listener: Listener,
     tls: Option<&TlsAcceptor>,

@@ -56,10 +56,6 @@ impl Protection {
     }
 }
 
-fn acceptor(side: &TlsSide) -> TlsAcceptor {
-    TlsAcceptor::new(Arc::clone(&side.credentials), Arc::clone(&side.failures))
-}
-
 /// What opens connections to the discovery service. It is of use for minutes, so its files are read once.
 pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>, TlsError> {
     Ok(match &config.discovery.tls {
@@ -69,4 +65,8 @@ pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>,
         }
         None => Arc::new(PlainConnector),
     })
+}
+
+fn acceptor(side: &TlsSide) -> TlsAcceptor {
+    TlsAcceptor::new(Arc::clone(&side.credentials), Arc::clone(&side.failures))
 }

@@ -56,7 +56,8 @@ impl Loaded {
         let authorities = reading.authorities()?;
         let revocations = reading.revocations(authorities.as_ref())?;
         let maker = Maker { settings, provider: Arc::new(provider(settings)), revocations };
-        let server = shown.as_ref().map(|shown| maker.server(shown, authorities.as_ref()));
+        let listening = shown.as_ref().filter(|_| settings.listens);
+        let server = listening.map(|shown| maker.server(shown, authorities.as_ref()));
         let client = settings
             .dials
             .then(|| maker.client(shown.as_ref(), authorities.as_ref()))
@@ -128,7 +129,7 @@ impl<'a> Reading<'a> {
     fn judge_usage(&self, path: &Path, leaf: &Certificate) -> Result<(), TlsError> {
         let shows_it_dialling =
             self.settings.dials && matches!(self.settings.trust, Trust::Bundle(_));
-        let (lacking, why) = if !leaf.facts.serves {
+        let (lacking, why) = if self.settings.listens && !leaf.facts.serves {
             ("serverAuth", "who connects to this program refuses it")
         } else if shows_it_dialling && !leaf.facts.dials {
             (

@@ -66,6 +66,20 @@ const FLAGS: &[Flag] = &[
          a place in the cluster.",
     ),
     used(
+        "discovery-token",
+        Kind::Text,
+        "",
+        "A token's secret to join, to form a cluster through the native API of quorate-discovery at --discovery-endpoints. As \
+         with --discovery, whoever knows it can take a place; how the service's URL is spelt does not matter.",
+    ),
+    used(
+        "discovery-endpoints",
+        Kind::Urls,
+        "",
+        "URLs of quorate-discovery for --discovery-token, one for each replica, separated by commas; another one is asked when \
+         one does not answer.",
+    ),
+    used(
         "discovery-srv",
         Kind::Text,
         "",

@@ -1,6 +1,8 @@
-//! Members that find each other: through a real etcd as discovery service, through one that misbehaves by a script, and
-//! through a real DNS server.
+//! Members that find each other: through our own discovery service, through a real etcd in its place, through one that
+//! misbehaves by a script, and through a real DNS server.
 
+mod discovery;
+mod proxy;
 mod registry;
 mod scripted;
 mod srv;

@@ -1,7 +1,9 @@
 //! Members that find each other by SRV records of a real DNS server: complete, incomplete, wrong and corrected.
 
 use quorate_bootstrap_tests::{DnsServer, skip_without_dnsmasq};
-use quorate_harness::{Cluster, Member};
+use quorate_client::client_services;
+use quorate_harness::{Cluster, Member, Request};
+use quorate_transport::dns::Dns;
 
 use crate::{assert_one_cluster, finding, refusal, set_flag, wait_for_log};
 
@@ -164,4 +166,64 @@ fn one_record_alone_is_no_cluster_unless_it_is_meant() {
     set_flag(&member, "discovery-srv-expect", "1");
     member.start();
     member.wait_ready(crate::SOON);
+}
+
+#[test]
+fn members_that_speak_tls_to_each_other_form_by_the_records_for_it() {
+    if skip_without_dnsmasq() {
+        return;
+    }
+    let protected = |it: &Cluster| -> Vec<String> {
+        let records =
+            records(it).into_iter().map(|line| line.replace("server._tcp", "server-ssl._tcp"));
+        records.chain(hosts(it)).collect()
+    };
+    let (cluster, _dns) = three(protected, &["--discovery-srv-expect=3", "--peer-auto-tls"]);
+    for member in cluster.members() {
+        let url = member.peer_url().replace("http:", "https:");
+        set_flag(&member, "listen-peer-urls", &url);
+        set_flag(&member, "initial-advertise-peer-urls", &url);
+    }
+    cluster.start();
+    assert_one_cluster(&cluster);
+    let list = cluster.http().send(&Request::get("/v2/members")).expect("an answer").json();
+    let port = cluster.member(0).peer_address().port();
+    let url = format!("https://m1.example.test:{port}");
+    assert!(list.to_string().contains(&url), "{url}: {list}");
+}
+
+#[tokio::test]
+async fn clients_find_the_cluster_by_their_own_records() {
+    if skip_without_dnsmasq() {
+        return;
+    }
+    let line = |service: &str, host: &str, priority: u16| {
+        format!("srv-host=_{service}._tcp.example.test,{host}.example.test,2379,{priority}")
+    };
+    let lines = [
+        line("etcd-client", "n2", 20),
+        line("etcd-client", "n1", 10),
+        line("etcd-client-ssl", "n3", 10),
+        line("etcd-client-prod", "p1", 10),
+    ];
+    let mut server = DnsServer::start(&lines);
+    let dns = Dns::Server(server.address());
+    let found = client_services(&dns, "example.test.", None).await.expect("an answer");
+    let urls: Vec<String> = found.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        urls,
+        [
+            "https://n3.example.test:2379",
+            "http://n1.example.test:2379",
+            "http://n2.example.test:2379"
+        ]
+    );
+    let named = client_services(&dns, "example.test", Some("prod")).await.expect("an answer");
+    let urls: Vec<String> = named.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(urls, ["http://p1.example.test:2379"]);
+    let none = client_services(&dns, "other.test", None).await.expect("an answer");
+    assert!(none.endpoints.is_empty() && none.failures.is_empty());
+    server.stop();
+    let error = client_services(&dns, "example.test", None).await.expect_err("no server");
+    assert!(error.to_string().contains("cannot look up _etcd-client"), "{error}");
 }
