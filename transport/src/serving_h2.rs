@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
@@ -96,7 +96,7 @@ pub(crate) async fn serve<H: Handler>(
 
 async fn answer<H: Handler>(
     handler: Arc<H>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     streams: Arc<Streams>,
     limits: ServerLimits,
     mut draining: watch::Receiver<bool>,
@@ -106,6 +106,11 @@ async fn answer<H: Handler>(
         let mut refusal = Response::new(StreamBody { source: None, stream, drained: None });
         *refusal.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         return Ok(refusal);
+    }
+    // HTTP/2 names the host in the URI; handlers look for it where HTTP/1.1 has it.
+    let authority = request.uri().authority().map(|it| HeaderValue::from_str(it.as_str()));
+    if let Some(Ok(host)) = authority {
+        request.headers_mut().insert(header::HOST, host);
     }
     let is_limited = request.method() != Method::GET && !request.body().is_end_stream();
     let work = handler.handle(request, Connection(Arc::clone(&streams.tracked)));
