@@ -77,6 +77,7 @@ fn tls(
         key_pair,
         self_made_for: None,
         trust,
+        accepts: !dials,
         dials,
         revocations: None,
         allowed: AllowedName::Any,

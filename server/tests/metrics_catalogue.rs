@@ -348,6 +348,7 @@ fn protected_side(folder: &Path) -> TlsSide {
         }),
         self_made_for: Some(vec!["localhost".to_owned()]),
         trust: Trust::System,
+        accepts: true,
         dials: false,
         revocations: None,
         allowed: AllowedName::Any,

@@ -224,6 +224,7 @@ fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
         key_pair,
         self_made_for: None,
         trust,
+        accepts: false,
         dials: true,
         revocations: None,
         allowed: AllowedName::Any,

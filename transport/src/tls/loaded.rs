@@ -126,15 +126,13 @@ impl<'a> Reading<'a> {
 
     /// Whether the own certificate may be used for what it is used for here.
     fn judge_usage(&self, path: &Path, leaf: &Certificate) -> Result<(), TlsError> {
+        let accepts = self.settings.accepts;
         let shows_it_dialling =
-            self.settings.dials && matches!(self.settings.trust, Trust::Bundle(_));
-        let (lacking, why) = if !leaf.facts.serves {
+            self.settings.dials && (!accepts || matches!(self.settings.trust, Trust::Bundle(_)));
+        let (lacking, why) = if accepts && !leaf.facts.serves {
             ("serverAuth", "who connects to this program refuses it")
         } else if shows_it_dialling && !leaf.facts.dials {
-            (
-                "clientAuth",
-                "this program shows it when it connects to others, too, and they refuse it",
-            )
+            ("clientAuth", "this program shows it when it connects to others, and they refuse it")
         } else {
             return Ok(());
         };

@@ -13,7 +13,9 @@ pub struct TlsSettings {
     pub self_made_for: Option<Vec<String>>,
     /// Whose certificates are accepted.
     pub trust: Trust,
-    /// Whether connections are opened too, and not only accepted.
+    /// Whether connections are accepted; if not, a certificate for clients is enough.
+    pub accepts: bool,
+    /// Whether connections are opened.
     pub dials: bool,
     /// A file of revocation lists.
     pub revocations: Option<PathBuf>,
