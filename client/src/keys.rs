@@ -17,6 +17,8 @@ use crate::answer::{Body, ClientError, Event, Node, Watched};
 
 /// How long one endpoint may take to answer. Short, since there is another one to ask and somebody waits.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long one endpoint may take to list everything below a key.
+pub(crate) const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The largest answer that is read: a listing of a hundred thousand small keys.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Where etcd's v2 API keeps its keys.
@@ -83,7 +85,7 @@ impl KeysClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn get(&self, key: &Key) -> Result<Option<Node>, ClientError> {
-        self.read(key, "quorum=true").await
+        self.read(key, "quorum=true", self.settings.attempt_timeout).await
     }
 
     /// Reads a directory with everything below it, as a quorum knows it; `None` when it does not exist.
@@ -91,7 +93,7 @@ impl KeysClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn tree(&self, key: &Key) -> Result<Option<Node>, ClientError> {
-        self.read(key, "quorum=true&recursive=true").await
+        self.read(key, "quorum=true&recursive=true", LIST_TIMEOUT).await
     }
 
     /// Creates a key that must not exist. `ttl` is in seconds.
@@ -193,7 +195,7 @@ impl KeysClient {
     pub async fn index(&self) -> Result<u64, ClientError> {
         // Any answer of the keys API carries it, also that the key is not there.
         let target = target(&Key::root(), "quorum=true");
-        let (response, _) = self.first_answer(&target).await?;
+        let (response, _) = self.first_answer(&target, self.settings.attempt_timeout).await?;
         let index = response.headers().get("x-etcd-index");
         index.and_then(|value| value.to_str().ok()?.parse().ok()).ok_or_else(|| {
             ClientError::Unavailable {
@@ -203,8 +205,13 @@ impl KeysClient {
         })
     }
 
-    async fn read(&self, key: &Key, query: &str) -> Result<Option<Node>, ClientError> {
-        let (_, body) = self.first_answer(&target(key, query)).await?;
+    async fn read(
+        &self,
+        key: &Key,
+        query: &str,
+        timeout: Duration,
+    ) -> Result<Option<Node>, ClientError> {
+        let (_, body) = self.first_answer(&target(key, query), timeout).await?;
         match body.into_node() {
             Ok(node) => Ok(Some(node)),
             Err(ClientError::NotFound(_)) => Ok(None),
@@ -213,11 +220,15 @@ impl KeysClient {
     }
 
     /// Asks one endpoint after the other until one knows.
-    async fn first_answer(&self, target: &str) -> Result<(Response<Bytes>, Body), ClientError> {
+    async fn first_answer(
+        &self,
+        target: &str,
+        timeout: Duration,
+    ) -> Result<(Response<Bytes>, Body), ClientError> {
         let mut last = String::from("none is configured");
         for (position, endpoint) in self.in_turn() {
             let request = request(&Method::GET, target, None);
-            match self.ask(endpoint, request, self.settings.attempt_timeout).await {
+            match self.ask(endpoint, request, timeout).await {
                 Ok(response) => match Body::read(response.body()) {
                     Some(body)
                         if body.error_code != INTERNAL && !response.status().is_server_error() =>

@@ -147,8 +147,8 @@ fn unknown_fields_are_skipped_and_unknown_commands_refused() {
     // Field 100, varint 1.
     bytes.extend_from_slice(&[0xa0, 0x06, 0x01]);
     assert_eq!(Batch::decode(bytes.into()).unwrap(), batch);
-    // Field 2 of the batch: a proposal with nothing but field 20, an empty message.
-    let error = Batch::decode(Bytes::from_static(&[0x12, 0x03, 0xa2, 0x01, 0x00])).unwrap_err();
+    // Field 2 of the batch: a proposal with nothing but field 99, an empty message.
+    let error = Batch::decode(Bytes::from_static(&[0x12, 0x03, 0x9a, 0x06, 0x00])).unwrap_err();
     assert!(error.to_string().contains("does not know"), "{error}");
 }
 

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use quorate_client::Basic;
 use quorate_transport::http_client::{Connector, PlainConnector};
 use quorate_transport::tls::{
-    AllowedName, Credentials, Failures, KeyPairFiles, Protocol, TlsAcceptor, TlsConnector,
-    TlsError, TlsSettings, Trust, Versions,
+    Credentials, Failures, TlsAcceptor, TlsConnector, TlsError, TlsSettings, Trust,
 };
 
 use crate::settings::Settings;
@@ -22,7 +21,7 @@ const PASSWORD_BYTES_MAX: usize = 4096;
 /// The files cannot be used.
 pub fn acceptor(settings: &Settings) -> Result<Option<(TlsAcceptor, Arc<Credentials>)>, TlsError> {
     let Some(key_pair) = &settings.key_pair else { return Ok(None) };
-    let wanted = tls("client", Some(key_pair.clone()), Trust::System, false);
+    let wanted = TlsSettings::listening("client", key_pair.clone(), Trust::System);
     let credentials = Credentials::load(wanted)?;
     tokio::spawn(Arc::clone(&credentials).keep_fresh());
     let acceptor = TlsAcceptor::new(Arc::clone(&credentials), Arc::new(Failures::new("client")));
@@ -38,7 +37,7 @@ pub fn connector(settings: &Settings) -> Result<Arc<dyn Connector>, TlsError> {
         return Ok(Arc::new(PlainConnector));
     }
     let trust = settings.store_ca.clone().map_or(Trust::System, Trust::Bundle);
-    let wanted = tls("store", settings.store_key_pair.clone(), trust, true);
+    let wanted = TlsSettings::dialling("store", settings.store_key_pair.clone(), trust);
     let credentials = Credentials::load(wanted)?;
     tokio::spawn(Arc::clone(&credentials).keep_fresh());
     Ok(Arc::new(TlsConnector::new(credentials, Arc::new(Failures::new("store")))))
@@ -64,25 +63,4 @@ fn password(file: &Path) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(line.to_owned())
-}
-
-fn tls(
-    side: &'static str,
-    key_pair: Option<KeyPairFiles>,
-    trust: Trust,
-    dials: bool,
-) -> TlsSettings {
-    TlsSettings {
-        side,
-        key_pair,
-        self_made_for: None,
-        trust,
-        accepts: !dials,
-        dials,
-        revocations: None,
-        allowed: AllowedName::Any,
-        versions: Versions::default(),
-        suites: Vec::new(),
-        protocols: &[Protocol::Http11],
-    }
 }

@@ -121,6 +121,17 @@ pub fn variable_name(flag: &str) -> String {
     format!("{VARIABLES}{}", flag.to_ascii_uppercase().replace('-', "_"))
 }
 
+/// The rows of the manual's table of flags.
+#[must_use]
+pub fn flag_rows() -> String {
+    let row = |flag: &Flag| {
+        let default =
+            if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
+        format!("| `--{}` {} | {default} | {} |\n", flag.name, flag.value, flag.help)
+    };
+    FLAGS.iter().map(row).collect()
+}
+
 fn command() -> Command {
     let arg = |flag: &Flag| {
         let default = if flag.default.is_empty() {

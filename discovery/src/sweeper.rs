@@ -4,24 +4,25 @@
 //! the meantime stays.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::registry::{Stage, TokenId};
 use crate::service::{Service, now, read};
 use crate::store::{Store, StoreError, Written};
 
-/// Between two sweeps. Nothing waits for one: a token that is over is refused by its own record.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// Between two sweeps, at least. Nothing waits for one: a token that is over is refused by its own record.
+const SWEEP_PAUSE_MIN: Duration = Duration::from_secs(30);
+/// A sweep reads every record: it is to take no more than a fiftieth of the time, however many there are.
+const SWEEP_SHARE: u32 = 50;
 
 /// Sweeps for ever.
 pub async fn run<S: Store>(service: Service<S>) {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        interval.tick().await;
+        let began = Instant::now();
         if let Err(error) = sweep(&service).await {
             tracing::warn!(%error, "cannot sweep; tokens that are over stay a little longer");
         }
+        tokio::time::sleep((began.elapsed() * SWEEP_SHARE).max(SWEEP_PAUSE_MIN)).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use config_process::{config, load, loaded, printed, refusal};
 use quorate_server::config::flags::{self, Meaning};
+use quorate_server::config::value::Kind;
 use quorate_server::config::{Config, Origin, Request};
 
 #[test]
@@ -170,7 +171,13 @@ fn every_flag_without_effect_is_accepted_with_a_warning_that_names_it() {
     for flag in flags::all() {
         let given = match flag.meaning {
             Meaning::Ignored(_) => format!("--{}={}", flag.name, flag.default),
-            Meaning::Fixed { value, .. } => format!("--{}={}", flag.name, value != "true"),
+            Meaning::Fixed { value, .. } => match flag.kind {
+                Kind::Choice(choices) => {
+                    let other = choices.iter().find(|it| **it != value).expect("another choice");
+                    format!("--{}={other}", flag.name)
+                }
+                _ => format!("--{}={}", flag.name, value != "true"),
+            },
             _ => continue,
         };
         let given = if flag.default.is_empty() { format!("--{}=5s", flag.name) } else { given };

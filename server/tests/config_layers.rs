@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use config_process::{config, load, loaded, refusal};
 use quorate_server::config::{Allowed, Loaded, Origin};
+use quorate_transport::tls::{AllowedName, Trust, Version};
 
 /// A file in a directory of its own.
 struct Yaml {
@@ -118,6 +119,26 @@ fn unknown_variables_are_warned_about_with_the_nearest_name_and_others_are_not_o
             "unrecognized environment variable ETCD_VERSION",
         ]
     );
+}
+
+#[test]
+fn what_etcd_forgets_of_a_files_security_blocks_counts() {
+    let text = "listen-client-urls: https://127.0.0.1:1\nadvertise-client-urls: https://127.0.0.1:1\n\
+        client-transport-security:\n  cert-file: c\n  key-file: k\n  trusted-ca-file: ca\n  crl-file: crl\n  \
+        allowed-hostname: host\n\
+        peer-transport-security:\n  cert-file: pc\n  key-file: pk\n  trusted-ca-file: pca\n  crl-file: pcrl\n  \
+        allowed-cn: name\n\
+        tls-min-version: TLS1.3\ncipher-suites: [TLS_AES_128_GCM_SHA256]\n";
+    let tls = yaml(text).load().config.tls;
+    let (client, peer) = (tls.client.expect("it is asked for"), tls.peer.expect("as well"));
+    assert_eq!(client.revocations, Some("crl".into()));
+    assert_eq!(client.allowed, AllowedName::HostName("host".to_owned()));
+    assert_eq!(client.trust, Trust::Bundle("ca".into()));
+    assert_eq!(peer.revocations, Some("pcrl".into()));
+    assert_eq!(peer.allowed, AllowedName::CommonName("name".to_owned()));
+    assert_eq!(peer.key_pair.expect("both files").certificate.to_str(), Some("pc"));
+    assert_eq!((peer.versions.min, peer.suites.len()), (Version::Tls13, 1));
+    assert!(!tls.client_names_are_users);
 }
 
 #[test]

@@ -14,9 +14,7 @@ use quorate_server::metrics::{Cause, Election, Metrics, Moment, StoreCounts, Tls
 use quorate_server::peer_api::link::Class;
 use quorate_server::raft::figures::{Figures, FollowerFigures};
 use quorate_server::storage::log::{BatchStats, LogUsage, Space};
-use quorate_transport::tls::{
-    AllowedName, Credentials, Failures, KeyPairFiles, Protocol, TlsSettings, Trust, Versions,
-};
+use quorate_transport::tls::{Credentials, Failures, KeyPairFiles, TlsSettings, Trust};
 
 const OWN: MemberId = MemberId(0xa);
 const VOTER: MemberId = MemberId(0xb);
@@ -340,21 +338,11 @@ fn a_removed_member_leaves_no_series_and_gets_none() {
 
 /// A side that shows a certificate of its own making, kept in `folder`.
 fn protected_side(folder: &Path) -> TlsSide {
+    let key_pair =
+        KeyPairFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
     let settings = TlsSettings {
-        side: "client",
-        key_pair: Some(KeyPairFiles {
-            certificate: folder.join("cert.pem"),
-            key: folder.join("key.pem"),
-        }),
         self_made_for: Some(vec!["localhost".to_owned()]),
-        trust: Trust::System,
-        accepts: true,
-        dials: false,
-        revocations: None,
-        allowed: AllowedName::Any,
-        versions: Versions::default(),
-        suites: Vec::new(),
-        protocols: &[Protocol::Http11],
+        ..TlsSettings::listening("client", key_pair, Trust::System)
     };
     let credentials = Credentials::load(settings).expect("a certificate can be made");
     TlsSide { credentials, failures: Arc::new(Failures::new("client")) }

@@ -29,6 +29,10 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 pub trait Connector: Send + Sync + 'static {
     /// Connects to `endpoint`, protection included.
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Stream>>;
+
+    /// Is told of a connection that broke before there was an answer. Under TLS 1.3 that is how the other end says that it
+    /// does not accept the certificate it was shown.
+    fn broke(&self, _endpoint: &Endpoint, _error: &hyper::Error) {}
 }
 
 /// Opens unprotected connections, and refuses endpoints that ask for TLS.
@@ -124,7 +128,7 @@ pub async fn send(
     max_body: usize,
     timeout: Duration,
 ) -> Result<Response<Bytes>, ClientError> {
-    within(endpoint, timeout, async {
+    let answered = within(endpoint, timeout, async {
         let (mut sender, driver) = handshake(connector, endpoint).await?;
         let exchange = async {
             let response = sender.send_request(prepare(endpoint, request)).await;
@@ -136,7 +140,8 @@ pub async fn send(
         };
         beside(driver, exchange).await
     })
-    .await
+    .await;
+    answered.inspect_err(|error| tell(connector, error))
 }
 
 /// Sends `request` to `endpoint` and returns the answer once it has begun, which it has to within `timeout`. Its body is the
@@ -187,7 +192,8 @@ pub async fn upgrade(
         };
         beside(driver, exchange).await
     };
-    match within(endpoint, timeout, exchange).await? {
+    let answered = within(endpoint, timeout, exchange).await;
+    match answered.inspect_err(|error| tell(connector, error))? {
         Ok(upgraded) => match upgraded.downcast::<TokioIo<Stream>>() {
             Ok(parts) => Ok(Upgraded { stream: parts.io.into_inner(), early: parts.read_buf }),
             Err(_) => unreachable!("the connection was made from this very type"),
@@ -197,6 +203,12 @@ pub async fn upgrade(
 }
 
 type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+
+fn tell(connector: &dyn Connector, error: &ClientError) {
+    if let ClientError::Broken { endpoint, cause } = error {
+        connector.broke(endpoint, cause);
+    }
+}
 
 async fn handshake(
     connector: &dyn Connector,

@@ -279,16 +279,32 @@ fn next_step(out: &mut String, status: &Status, url: &str) {
         "expired" | "revoked" => {
             out.push_str("<h2>What to do</h2><p>Make a new token and give its URL to all machines.</p><pre>curl 'https://THIS_HOST/new?size=3'</pre>");
         }
-        _ => push(
-            out,
-            format_args!(
-                "<h2>On a machine that is missing</h2><p>With a name of its own and an address that the others reach:</p>\
-             <pre>quorate-server --name NAME \\\n    --initial-advertise-peer-urls http://ADDRESS:2380 --listen-peer-urls http://ADDRESS:2380 \\\n    \
-             --advertise-client-urls http://ADDRESS:2379 --listen-client-urls http://ADDRESS:2379 \\\n    --discovery {url}</pre>\
-             <p><code>etcd</code> 2.x to 3.6 takes the same flags. All machines need exactly the same URL.</p>"
-            ),
-        ),
+        _ => missing_machine(out, status, &url),
     }
+}
+
+/// The command for a machine that is missing: with TLS, if those that are there have it.
+fn missing_machine(out: &mut String, status: &Status, url: &str) {
+    let peer_urls = status.members.iter().flat_map(|member| &member.peer_urls);
+    let is_tls = peer_urls.into_iter().any(|url| url.starts_with("https://"));
+    let (scheme, files) = if is_tls {
+        (
+            "https",
+            " \\\n    --peer-cert-file CERTIFICATE --peer-key-file KEY --peer-trusted-ca-file AUTHORITIES",
+        )
+    } else {
+        ("http", "")
+    };
+    push(
+        out,
+        format_args!(
+            "<h2>On a machine that is missing</h2><p>With a name of its own and an address that the others reach:</p>\
+             <pre>quorate-server --name NAME \\\n    --initial-advertise-peer-urls {scheme}://ADDRESS:2380 \\\n    \
+             --listen-peer-urls {scheme}://ADDRESS:2380 \\\n    --advertise-client-urls http://ADDRESS:2379 \\\n    \
+             --listen-client-urls http://ADDRESS:2379{files} \\\n    --discovery {url}</pre>\
+             <p><code>etcd</code> 2.x to 3.6 takes the same flags. All machines need exactly the same URL.</p>"
+        ),
+    );
 }
 
 fn time(text: &str) -> String {
@@ -313,4 +329,40 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::registry::capability::SECRET_BYTES;
+    use crate::registry::{ClusterSize, Grants, Moment, Token};
+
+    #[test]
+    fn the_page_has_the_command_for_who_is_missing() {
+        let secret = |capability| Secret::new(capability, [1; SECRET_BYTES]);
+        let join = secret(Capability::Join);
+        let grants = Grants::of(&secret(Capability::Admin), &join, &secret(Capability::Read));
+        let id = join.token_id().unwrap();
+        let now = Moment(1_800_000_000_000);
+        let mut token = Token::new(id, ClusterSize::DEFAULT, grants, now, Duration::from_secs(60));
+        let shown = |token: &Token, url| render(&Status::of(token, &BTreeMap::new(), now), url, "");
+        let page = shown(&token, Some("http://d/<>"));
+        assert!(
+            page.contains("--discovery http://d/&lt;&gt;") && page.contains(" http://ADDRESS:2380")
+        );
+        assert!(shown(&token, None).contains("--discovery DISCOVERY_URL"));
+        token.entries.push(crate::registry::Entry {
+            member: crate::registry::MemberKey::parse("1f").unwrap(),
+            name: "one".to_owned(),
+            peer_urls: vec!["https://10.0.0.1:2380".to_owned()],
+            index: 2,
+            at: now,
+            started: None,
+        });
+        let page = shown(&token, None);
+        assert!(page.contains("https://ADDRESS:2380") && page.contains("--peer-cert-file"));
+    }
 }

@@ -18,13 +18,13 @@ pub(super) const FLAGS: &[Flag] = &[
         "listen-url",
         "URL[,URL]",
         "http://127.0.0.1:8087",
-        "Where to take requests. Machines elsewhere reach the service only when this is an address of this machine's network, or http://0.0.0.0:8087.",
+        "Where to take requests. Machines elsewhere reach the service only by an address that others can connect to; http://0.0.0.0:8087 is all of this machine's.",
     ),
     flag(
         "public-url",
         "URL",
         "",
-        "What the URLs of new tokens begin with, for example https://discovery.example.com. All machines of a cluster must use exactly the same URL. Without it, what the client called this host.",
+        "What the URLs of new tokens begin with: https://discovery.example.com for example. All machines of a cluster must use exactly the same URL. Without it, what the client called this host.",
     ),
     flag(
         "data-dir",

@@ -9,8 +9,9 @@ use quorate_core::Key;
 
 use super::{Changed, Feed, Layout, Store, StoreError, Versioned, Written};
 
-/// How long one watch of the store waits before it is renewed: it also finds a connection that died in silence.
-const WATCH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long one watch of the store waits before it is renewed, with a look at the store's index: for so long at most a member
+/// that hangs keeps news from this replica.
+const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts to reach a store that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 

@@ -56,8 +56,13 @@ impl<'a> Registry<'a> {
         let size = self.size().await?;
         let mut standing = self.standing(size).await?;
         if standing == Standing::Open && registers {
-            self.register().await?;
+            let taken = self.register().await?;
             standing = self.standing(size).await?;
+            // What exists already is not this member's: its ID, its name or a URL is somebody else's, and waiting helps nobody.
+            if let Some(refusal) = taken.filter(|_| standing == Standing::Open) {
+                self.forget();
+                return Err(refusal);
+            }
         }
         Ok(match standing {
             Standing::Complete(learned) => Look::Complete(learned),
@@ -129,9 +134,9 @@ impl<'a> Registry<'a> {
             .map_err(|error| Trouble::Final(error.to_string()))
     }
 
-    /// Writes down what is about to be registered, then registers it. That it was there already is as good: who made it is
-    /// judged by the listing that follows.
-    async fn register(&self) -> Result<(), Trouble> {
+    /// Writes down what is about to be registered, then registers it. That it was there already may be as good: who made it is
+    /// judged by the listing that follows, and the service's words are for the case that it was not this member.
+    async fn register(&self) -> Result<Option<Trouble>, Trouble> {
         let Registered { key, value } = note(self.file, &self.own)?;
         let body = format!("value={}", form_encoded(&value));
         let path = format!("/{key}");
@@ -139,16 +144,23 @@ impl<'a> Registry<'a> {
         match ask.await? {
             Reply::Json { status, .. } if status.is_success() => {
                 tracing::info!(%key, value, service = self.http.place(), "registered");
-                Ok(())
+                Ok(None)
             }
             // A success is a success; what was written is read back in any case.
-            Reply::Empty => Ok(()),
-            Reply::Json { status: StatusCode::PRECONDITION_FAILED, value, .. }
-                if error_code(&value) == NODE_EXISTS =>
-            {
-                Ok(())
+            Reply::Empty => Ok(None),
+            reply @ Reply::Json { .. } if exists(&reply) => Ok(Some(self.http.refused(&reply))),
+            reply => {
+                // It said no, so nothing is registered that a later start would have to stand by.
+                self.forget();
+                Err(self.http.refused(&reply))
             }
-            reply => Err(self.http.refused(&reply)),
+        }
+    }
+
+    /// Removes the note of a registration that was refused, so that better flags are not held against it.
+    fn forget(&self) {
+        if let Err(error) = self.file.unregistered() {
+            tracing::warn!(%error, "the note of a refused registration stays in the data directory");
         }
     }
 
@@ -166,6 +178,10 @@ impl<'a> Registry<'a> {
             tracing::debug!(%error, "the note of the registration stays");
         }
     }
+}
+
+fn exists(reply: &Reply) -> bool {
+    matches!(reply, Reply::Json { status: StatusCode::PRECONDITION_FAILED, value, .. } if error_code(value) == NODE_EXISTS)
 }
 
 fn error_code(value: &Value) -> i64 {

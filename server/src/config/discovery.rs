@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use quorate_transport::dns::{DNS_PORT, Dns};
 use quorate_transport::endpoint::{Address, Endpoint};
-use quorate_transport::tls::{AllowedName, KeyPairFiles, Protocol, TlsSettings, Trust, Versions};
+use quorate_transport::tls::{KeyPairFiles, TlsSettings, Trust};
 
 use super::error::ConfigError;
 use super::settings::Settings;
@@ -219,19 +219,7 @@ fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
             }),
         };
     }
-    Ok(Some(TlsSettings {
-        side: "discovery",
-        key_pair,
-        self_made_for: None,
-        trust,
-        accepts: false,
-        dials: true,
-        revocations: None,
-        allowed: AllowedName::Any,
-        versions: Versions::default(),
-        suites: Vec::new(),
-        protocols: &[Protocol::Http11],
-    }))
+    Ok(Some(TlsSettings::dialling("discovery", key_pair, trust)))
 }
 
 /// A URL as it may be shown: without the token.

@@ -20,7 +20,7 @@ fn intro() -> String {
 This page is made from the table of flags in `server/src/config/flags/`. Change it there, then run
 `QUORATE_RECORD=1 cargo test -p quorate-server --test config_golden`.
 
-A start script for etcd 3.4 works when only the program's name is changed, unless it asks for TLS, the proxy
+A start script for etcd 3.4 works when only the program's name is changed, unless it asks for the proxy
 or recovery in place: this release has none of them and refuses to start rather than leave them out. Flags, variables and files are
 read as etcd reads them, with the differences below. `{PROGRAM} --print-config` with a script's flags shows what each
 of them comes to, and ends without starting.

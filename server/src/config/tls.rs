@@ -171,7 +171,7 @@ impl Side<'_> {
             key_pair: files,
             self_made_for: makes_its_own.then(|| hosts(listeners, advertised)),
             trust,
-            accepts: true,
+            listens: true,
             dials: self.is_peer,
             revocations,
             allowed,

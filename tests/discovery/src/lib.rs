@@ -2,13 +2,16 @@
 //!
 //! - [`Service`]: one process of the service, with tokens made through it.
 //! - [`Token`]: the URLs and secrets of one token.
-//! - [`nodes`]: etcd nodes that are told a discovery URL and nothing of each other.
+//! - [`nodes`], [`nodes_of`]: nodes, etcd's or ours, that are told a discovery URL and nothing of each other.
+//! - [`Gateway`]: stands between machines and the service, and does something at a chosen request.
 //! - [`Browser`]: Chromium without a window, for the status page.
 
 mod browser;
+mod gateway;
 mod nodes;
 mod service;
 
 pub use browser::{Browser, skip_without_browser};
-pub use nodes::{assert_one_cluster, nodes};
+pub use gateway::{Gateway, When};
+pub use nodes::{assert_one_cluster, nodes, nodes_of};
 pub use service::{FORMED_WITHIN, READY_WITHIN, Service, Token, bearer, register};

@@ -1,4 +1,4 @@
-//! Unmodified etcd nodes that know a discovery URL and nothing of each other.
+//! Nodes that know a discovery URL and nothing of each other: unmodified etcd, or ours.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,14 @@ use crate::FORMED_WITHIN;
 #[track_caller]
 #[must_use]
 pub fn nodes(url: &str, count: usize) -> Cluster {
-    let cluster = Cluster::builder(Program::Etcd).members(count).prepare();
+    nodes_of(Program::Etcd, url, count)
+}
+
+/// The same for either program: that both take the same flags is part of what is tested.
+#[track_caller]
+#[must_use]
+pub fn nodes_of(program: Program, url: &str, count: usize) -> Cluster {
+    let cluster = Cluster::builder(program).members(count).prepare();
     for member in cluster.members() {
         let mut flags = member.flags();
         flags.retain(|flag| !flag.starts_with("--initial-cluster"));

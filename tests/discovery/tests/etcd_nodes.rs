@@ -176,10 +176,55 @@ fn replicas_share(program: Program) {
     one.process().kill9();
     assert!(!one.process().data_dir().exists(), "it keeps nothing");
     one.process().start();
-    one.process().wait_ready(READY_WITHIN);
+    // A member of the store goes as well; a majority of it is enough.
+    store.members()[0].kill9();
+    wait_until("the store goes on", READY_WITHIN, || one.process().is_ready());
     members[2].start();
     assert_one_cluster(&cluster);
     assert_eq!(other.status(&token)["state"], "sealed");
+}
+
+#[test]
+fn a_node_with_a_name_that_is_taken_is_refused_and_the_others_form() {
+    if skip_without_etcd() {
+        return;
+    }
+    let service = Service::start(&[]);
+    let token = service.token(2);
+    let cluster = nodes(&token.url, 2);
+    let members = cluster.members();
+    members[0].start();
+    wait_until("one has registered", FORMED_WITHIN, || service.registered(&token) == 1);
+    // Another machine whose administrator has copied the first one's flags, and one whose name was forgotten.
+    let twin = nodes(&token.url, 1);
+    let twin = &twin.members()[0];
+    assert_eq!(twin.name(), members[0].name());
+    twin.start();
+    twin.wait_exit(FORMED_WITHIN);
+    assert!(twin.log_text().contains("previously registered"), "{}", twin.log_tail());
+    members[1].start();
+    assert_one_cluster(&cluster);
+}
+
+#[test]
+fn a_node_too_many_serves_as_a_proxy_if_it_may() {
+    if skip_without_etcd() {
+        return;
+    }
+    let service = Service::start(&[]);
+    let token = service.token(1);
+    let cluster = nodes(&token.url, 1);
+    cluster.members()[0].start();
+    assert_one_cluster(&cluster);
+    let extra = nodes(&token.url, 1);
+    let extra = &extra.members()[0];
+    let mut flags = extra.flags();
+    flags.push("--discovery-fallback=proxy".to_owned());
+    extra.set_flags(flags);
+    extra.start();
+    wait_until("it passes requests on", FORMED_WITHIN, || {
+        extra.keys().get("/formed").is_ok_and(|answer| answer.value() == Some("yes"))
+    });
 }
 
 fn open_polls(service: &Service) -> usize {

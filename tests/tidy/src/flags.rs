@@ -9,6 +9,8 @@ use crate::repository;
 
 /// The manual, relative to the root.
 pub const MANUAL: &str = "docs/configuration.md";
+/// The manual of the discovery service.
+pub const DISCOVERY_MANUAL: &str = "docs/discovery.md";
 
 /// The flags of the manual's tables: name without dashes, and the row's text.
 ///
@@ -16,7 +18,16 @@ pub const MANUAL: &str = "docs/configuration.md";
 /// When there is no manual.
 #[must_use]
 pub fn listed() -> BTreeMap<String, String> {
-    let manual = repository::file(MANUAL);
+    listed_in(MANUAL)
+}
+
+/// The same for another manual, relative to the root.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn listed_in(manual: &str) -> BTreeMap<String, String> {
+    let manual = repository::file(manual);
     let rows = manual.text.lines().filter_map(|line| {
         let name = line.strip_prefix("| `--")?.split(['`', ' ', '=']).next()?;
         Some((name.to_owned(), line.to_owned()))
@@ -36,13 +47,6 @@ pub fn given(text: &str) -> Vec<String> {
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// The flag that an environment variable stands for, if it is one of the server's.
-#[must_use]
-pub fn of_variable(variable: &str) -> Option<String> {
-    let stem = variable.strip_prefix("QUORATE_").or_else(|| variable.strip_prefix("ETCD_"))?;
-    Some(stem.to_ascii_lowercase().replace('_', "-"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,11 +57,5 @@ mod tests {
             "quorate-server --name=n1 --data-dir \"$d/n1\" '--listen-peer-urls=http://x' -- --\n[\"--name\"]",
         );
         assert_eq!(found, ["name", "data-dir", "listen-peer-urls", "name"]);
-    }
-
-    #[test]
-    fn variables_stand_for_flags() {
-        assert_eq!(of_variable("QUORATE_DATA_DIR").as_deref(), Some("data-dir"));
-        assert_eq!(of_variable("PATH"), None);
     }
 }

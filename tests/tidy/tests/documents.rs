@@ -99,7 +99,18 @@ fn is_repository_path(code: &str) -> bool {
     let Some((top, rest)) = code.split_once('/') else {
         return code.ends_with(".md") || code.ends_with(".toml");
     };
-    let tops = ["core", "transport", "server", "tests", "deploy", "dashboards", "docs", ".ci"];
+    let tops = [
+        "core",
+        "transport",
+        "client",
+        "server",
+        "discovery",
+        "tests",
+        "deploy",
+        "dashboards",
+        "docs",
+        ".ci",
+    ];
     let gaps = |c: char| c.is_whitespace() || matches!(c, '*' | '<' | '>' | '{' | '$' | '(');
     tops.contains(&top) && !rest.contains(gaps) && !rest.contains("NNNN")
 }
@@ -126,7 +137,7 @@ fn urls_name_no_foreign_hosts() {
 fn is_allowed_host(authority: &str) -> bool {
     let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
         let is_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit() || c == '$');
-        if is_port || port.starts_with('P') { host } else { authority }
+        if is_port || port.starts_with(['P', '$']) { host } else { authority }
     });
     // An upper-case word stands for whatever the reader has.
     let is_placeholder = host.is_empty()
@@ -215,6 +226,8 @@ fn parse_shell(script: &str) -> Result<(), String> {
 #[test]
 fn flags_in_documents_are_the_servers() {
     let known = flags::listed();
+    let discovery = flags::listed_in(flags::DISCOVERY_MANUAL);
+    assert!(discovery.len() > 10, "{} lists no flags", flags::DISCOVERY_MANUAL);
     let mut complaints = Vec::new();
     for page in
         pages().iter().filter(|page| page.path != flags::MANUAL && !page.path.starts_with("tests/"))
@@ -223,28 +236,38 @@ fn flags_in_documents_are_the_servers() {
         let inline = markdown::inline_code(&page.text)
             .into_iter()
             .filter(|(_, code)| code.starts_with("--"));
-        let commands = blocks.flat_map(|(line, text)| server_commands(line, &text));
-        for (line, code) in commands.chain(inline) {
-            let unknown = flags::given(&code)
-                .into_iter()
-                .filter(|flag| !known.contains_key(flag) && !is_a_tools(flag));
+        let blocks: Vec<_> = blocks.collect();
+        let of = |program: &'static str| {
+            blocks.iter().flat_map(move |(line, text)| commands(program, *line, text))
+        };
+        for (line, code) in of("quorate-server").chain(inline) {
+            let unknown = flags::given(&code).into_iter().filter(|flag| {
+                let is_known = known.contains_key(flag)
+                    || (code.starts_with("--") && discovery.contains_key(flag));
+                !is_known && !is_a_tools(flag)
+            });
             complaints.extend(
                 unknown.map(|flag| format!("{}:{line}: the server has no --{flag}", page.path)),
             );
+        }
+        for (line, code) in of("quorate-discovery") {
+            let unknown = flags::given(&code).into_iter();
+            let unknown = unknown.filter(|flag| !discovery.contains_key(flag) && !is_a_tools(flag));
+            complaints
+                .extend(unknown.map(|flag| {
+                    format!("{}:{line}: quorate-discovery has no --{flag}", page.path)
+                }));
         }
     }
     complain(complaints);
 }
 
-/// The command lines in a block that start the server, continued lines joined.
-fn server_commands(first: usize, block: &str) -> Vec<(usize, String)> {
+/// The command lines in a block that start `program`, continued lines joined.
+fn commands(program: &str, first: usize, block: &str) -> Vec<(usize, String)> {
     let joined = block.replace("\\\n", " ");
-    let lines =
-        joined.lines().filter(|line| line.contains("quorate-server") && line.contains("--"));
+    let lines = joined.lines().filter(|line| line.contains(program) && line.contains("--"));
     lines
-        .map(|line| {
-            (first, line.split_once("quorate-server").map_or("", |(_, flags)| flags).to_owned())
-        })
+        .map(|line| (first, line.split_once(program).map_or("", |(_, flags)| flags).to_owned()))
         .collect()
 }
 

@@ -23,7 +23,11 @@ const HARDENING: &[&str] = &[
 ];
 
 fn used_flags() -> BTreeSet<String> {
-    let listed = flags::listed().into_iter();
+    used_flags_of(flags::MANUAL)
+}
+
+fn used_flags_of(manual: &str) -> BTreeSet<String> {
+    let listed = flags::listed_in(manual).into_iter();
     let used = listed.filter(|(_, row)| {
         !["No effect:", "Refused", "Always `"].iter().any(|mark| row.contains(mark))
     });
@@ -131,45 +135,62 @@ fn unit_lines(path: &str, text: &str) -> Vec<(String, String, String)> {
     lines
 }
 
+/// The programs that have a unit: name, manual, and what their variables begin with.
+const UNITS: [(&str, &str, &str); 2] = [
+    ("quorate-server", flags::MANUAL, "QUORATE_"),
+    ("quorate-discovery", flags::DISCOVERY_MANUAL, "QUORATE_DISCOVERY_"),
+];
+
 #[test]
-fn the_unit_is_complete_and_confined() {
-    let unit = repository::file("deploy/systemd/quorate-server.service");
-    let lines = unit_lines(&unit.path, &unit.text);
-    let value = |section: &str, key: &str| {
-        lines.iter().find(|(s, k, _)| s == section && k == key).map(|(.., value)| value.as_str())
-    };
-    let sections: BTreeSet<&str> = lines.iter().map(|(section, ..)| section.as_str()).collect();
-    assert_eq!(sections.into_iter().collect::<Vec<_>>(), ["Install", "Service", "Unit"]);
-    let command = value("Service", "ExecStart").expect("the unit starts something");
-    assert!(command.starts_with('/'), "{command}: the path must be absolute");
-    assert_flags_are_used(&unit.path, command);
-    for key in HARDENING {
-        assert!(value("Service", key).is_some(), "{} lacks {key}", unit.path);
+fn units_are_complete_and_confined() {
+    for (program, manual, _) in UNITS {
+        let unit = repository::file(&format!("deploy/systemd/{program}.service"));
+        let lines = unit_lines(&unit.path, &unit.text);
+        let value = |section: &str, key: &str| {
+            lines
+                .iter()
+                .find(|(s, k, _)| s == section && k == key)
+                .map(|(.., value)| value.as_str())
+        };
+        let sections: BTreeSet<&str> = lines.iter().map(|(section, ..)| section.as_str()).collect();
+        assert_eq!(sections.into_iter().collect::<Vec<_>>(), ["Install", "Service", "Unit"]);
+        let command = value("Service", "ExecStart").expect("the unit starts something");
+        assert!(command.starts_with('/'), "{command}: the path must be absolute");
+        let known = used_flags_of(manual);
+        for flag in flags::given(command) {
+            assert!(known.contains(&flag), "{}: {program} has no --{flag}", unit.path);
+        }
+        for key in HARDENING {
+            assert!(value("Service", key).is_some(), "{} lacks {key}", unit.path);
+        }
+        let environment =
+            value("Service", "EnvironmentFile").expect("the unit reads an environment file");
+        assert!(environment.ends_with(&format!("/{program}.env")), "{environment}");
     }
-    let environment =
-        value("Service", "EnvironmentFile").expect("the unit reads an environment file");
-    assert!(environment.ends_with("/quorate-server.env"), "{environment}");
 }
 
 #[test]
-fn the_environment_file_sets_flags() {
-    let sample = repository::file("deploy/systemd/quorate-server.env");
-    let known = used_flags();
-    let mut set = 0;
-    for line in sample.text.lines().filter(|line| !line.is_empty()) {
-        // A commented-out assignment is a sample, too.
-        let assignment = line.trim_start_matches("# ");
-        let Some((variable, _)) =
-            assignment.split_once('=').filter(|(name, _)| name.starts_with("QUORATE_"))
-        else {
-            assert!(line.starts_with('#'), "{}: `{line}` sets nothing", sample.path);
-            continue;
-        };
-        let flag = flags::of_variable(variable).unwrap_or_default();
-        assert!(known.contains(&flag), "{}: {variable} stands for no flag", sample.path);
-        set += 1;
+fn environment_files_set_flags() {
+    for (program, manual, prefix) in UNITS {
+        let sample = repository::file(&format!("deploy/systemd/{program}.env"));
+        let known = used_flags_of(manual);
+        let mut set = 0;
+        for line in sample.text.lines().filter(|line| !line.is_empty()) {
+            // A commented-out assignment is a sample, too.
+            let assignment = line.trim_start_matches("# ");
+            let Some((variable, _)) =
+                assignment.split_once('=').filter(|(name, _)| name.starts_with(prefix))
+            else {
+                assert!(line.starts_with('#'), "{}: `{line}` sets nothing", sample.path);
+                continue;
+            };
+            let stem = variable.strip_prefix(prefix).unwrap_or_default();
+            let flag = stem.to_ascii_lowercase().replace('_', "-");
+            assert!(known.contains(&flag), "{}: {variable} stands for no flag", sample.path);
+            set += 1;
+        }
+        assert!(set > 0);
     }
-    assert!(set > 0);
 }
 
 #[test]

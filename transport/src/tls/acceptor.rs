@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::certificate::Facts;
 use super::credentials::Credentials;
 use super::failures::{FailureKind, Failures};
+use super::verifier::remembering_refused;
 use crate::acceptor::{Acceptor, FarCertificate, FarIdentity};
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::stream::Stream;
@@ -59,13 +60,14 @@ impl Acceptor for TlsAcceptor {
 impl Shared {
     async fn accept(&self, raw: Stream) -> io::Result<(Stream, FarIdentity)> {
         let whom = Whom(raw.far_address());
-        let shaken = timeout(HANDSHAKE_TIMEOUT, self.shake_hands(raw)).await;
+        let work = timeout(HANDSHAKE_TIMEOUT, self.shake_hands(raw));
+        let (shaken, refused) = remembering_refused(work).await;
         match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(Some(accepted)) => Ok(accepted),
             // Somebody looked whether the port is open, or was answered.
             Ok(None) => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(error) => {
-                self.failures.note(&whom, &error);
+                self.failures.note(&whom, refused.as_deref(), &error);
                 Err(error)
             }
         }
@@ -76,7 +78,7 @@ impl Shared {
         let address = raw.far_address();
         if first.is_ascii_uppercase() {
             let why = "no TLS";
-            self.failures.note_kind(&Whom(address), FailureKind::PlainHttp, &why);
+            self.failures.note_kind(&Whom(address), FailureKind::PlainHttp, None, &why);
             answer_plainly(&mut raw).await?;
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! Opens connections, protected where the endpoint says so, and verifies who is at the other end.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use futures_util::future::BoxFuture;
 use rustls::pki_types::ServerName;
 
 use super::credentials::Credentials;
-use super::failures::Failures;
+use super::failures::{FailureKind, Failures};
+use super::verifier::remembering_refused;
 use crate::endpoint::{Address, Endpoint};
 use crate::http_client::{Connector, PlainConnector};
 use crate::stream::Stream;
@@ -31,8 +33,8 @@ impl TlsConnector {
         if !endpoint.is_tls {
             return Ok(raw);
         }
-        let protected = self.protect(endpoint, raw).await;
-        protected.inspect_err(|error| self.failures.note(endpoint, error))
+        let (protected, refused) = remembering_refused(self.protect(endpoint, raw)).await;
+        protected.inspect_err(|error| self.failures.note(endpoint, refused.as_deref(), error))
     }
 
     async fn protect(&self, endpoint: &Endpoint, raw: Stream) -> io::Result<Stream> {
@@ -52,5 +54,14 @@ impl TlsConnector {
 impl Connector for TlsConnector {
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Stream>> {
         Box::pin(self.open(endpoint))
+    }
+
+    fn broke(&self, endpoint: &Endpoint, error: &hyper::Error) {
+        let inner = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        if let Some(inner) = inner
+            && FailureKind::of(inner) == FailureKind::RefusedByFarEnd
+        {
+            self.failures.note(endpoint, None, inner);
+        }
     }
 }

@@ -87,7 +87,7 @@ impl FailureKind {
         }
     }
 
-    fn of(error: &io::Error) -> Self {
+    pub(super) fn of(error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match inner {
             None if error.kind() == io::ErrorKind::TimedOut => Self::TimedOut,
@@ -180,18 +180,25 @@ impl Failures {
         self.counts.get(kind as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Notes that a handshake with `whom` failed.
-    pub(super) fn note(&self, whom: &dyn Display, error: &io::Error) {
-        self.note_kind(whom, FailureKind::of(error), error);
+    /// Notes that a handshake with `whom` failed, who showed a certificate of this subject.
+    pub(super) fn note(&self, whom: &dyn Display, subject: Option<&str>, error: &io::Error) {
+        self.note_kind(whom, FailureKind::of(error), subject, error);
     }
 
-    pub(super) fn note_kind(&self, whom: &dyn Display, kind: FailureKind, error: &dyn Display) {
+    pub(super) fn note_kind(
+        &self,
+        whom: &dyn Display,
+        kind: FailureKind,
+        subject: Option<&str>,
+        error: &dyn Display,
+    ) {
         if let Some(count) = self.counts.get(kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         let Some(unlogged) = self.may_log() else { return };
         tracing::warn!(
-            side = self.side, with = %whom, reason = kind.name(), %error, unlogged, hint = kind.advice(),
+            side = self.side, with = %whom, certificate = subject, reason = kind.name(), %error, unlogged,
+            hint = kind.advice(),
             "a TLS handshake failed"
         );
     }

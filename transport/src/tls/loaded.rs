@@ -56,7 +56,8 @@ impl Loaded {
         let authorities = reading.authorities()?;
         let revocations = reading.revocations(authorities.as_ref())?;
         let maker = Maker { settings, provider: Arc::new(provider(settings)), revocations };
-        let server = shown.as_ref().map(|shown| maker.server(shown, authorities.as_ref()));
+        let listening = shown.as_ref().filter(|_| settings.listens);
+        let server = listening.map(|shown| maker.server(shown, authorities.as_ref()));
         let client = settings
             .dials
             .then(|| maker.client(shown.as_ref(), authorities.as_ref()))
@@ -126,13 +127,15 @@ impl<'a> Reading<'a> {
 
     /// Whether the own certificate may be used for what it is used for here.
     fn judge_usage(&self, path: &Path, leaf: &Certificate) -> Result<(), TlsError> {
-        let accepts = self.settings.accepts;
         let shows_it_dialling =
-            self.settings.dials && (!accepts || matches!(self.settings.trust, Trust::Bundle(_)));
-        let (lacking, why) = if accepts && !leaf.facts.serves {
+            self.settings.dials && matches!(self.settings.trust, Trust::Bundle(_));
+        let (lacking, why) = if self.settings.listens && !leaf.facts.serves {
             ("serverAuth", "who connects to this program refuses it")
         } else if shows_it_dialling && !leaf.facts.dials {
-            ("clientAuth", "this program shows it when it connects to others, and they refuse it")
+            (
+                "clientAuth",
+                "this program shows it when it connects to others, too, and they refuse it",
+            )
         } else {
             return Ok(());
         };

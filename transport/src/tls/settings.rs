@@ -13,8 +13,8 @@ pub struct TlsSettings {
     pub self_made_for: Option<Vec<String>>,
     /// Whose certificates are accepted.
     pub trust: Trust,
-    /// Whether connections are accepted; if not, a certificate for clients is enough.
-    pub accepts: bool,
+    /// Whether connections are accepted.
+    pub listens: bool,
     /// Whether connections are opened.
     pub dials: bool,
     /// A file of revocation lists.
@@ -27,6 +27,38 @@ pub struct TlsSettings {
     pub suites: Vec<Suite>,
     /// The protocols offered by name (ALPN), the preferred one first.
     pub protocols: &'static [Protocol],
+}
+
+impl TlsSettings {
+    /// For a program that is connected to: shows `key_pair`, and speaks HTTP/2 and HTTP/1.1. With [`Trust::Bundle`]
+    /// whoever connects has to show a certificate.
+    #[must_use]
+    pub fn listening(side: &'static str, key_pair: KeyPairFiles, trust: Trust) -> Self {
+        let protocols = &[Protocol::Http2, Protocol::Http11];
+        Self { key_pair: Some(key_pair), listens: true, protocols, ..Self::new(side, trust) }
+    }
+
+    /// For a program that connects, in HTTP/1.1: believes servers of `trust`, and shows `key_pair` if there is one.
+    #[must_use]
+    pub fn dialling(side: &'static str, key_pair: Option<KeyPairFiles>, trust: Trust) -> Self {
+        Self { key_pair, dials: true, ..Self::new(side, trust) }
+    }
+
+    fn new(side: &'static str, trust: Trust) -> Self {
+        Self {
+            side,
+            key_pair: None,
+            self_made_for: None,
+            trust,
+            listens: false,
+            dials: false,
+            revocations: None,
+            allowed: AllowedName::Any,
+            versions: Versions::default(),
+            suites: Vec::new(),
+            protocols: &[Protocol::Http11],
+        }
+    }
 }
 
 /// A certificate and its key, as PEM files.

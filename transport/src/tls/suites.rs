@@ -140,4 +140,15 @@ mod tests {
         }
         assert!(matches!(Suite::named("AES128"), Err(SuiteError::Unknown(_))));
     }
+
+    #[test]
+    fn the_page_lists_them_all() {
+        let page = include_str!("../../../docs/security.md");
+        let listed: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("- `TLS_")?.strip_suffix('`'))
+            .collect();
+        let all = OFFERED.iter().map(|known| known.name).chain(REFUSED);
+        assert_eq!(listed, all.map(|name| name.trim_start_matches("TLS_")).collect::<Vec<_>>());
+    }
 }

@@ -3,6 +3,8 @@
 //!
 //! Invariant: only the leaf's names count.
 
+use std::cell::RefCell;
+use std::future::Future;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -57,6 +59,31 @@ pub(super) struct ConnectedTo {
 #[derive(Debug)]
 pub(super) struct Anybody(pub(super) Arc<CryptoProvider>);
 
+tokio::task_local! {
+    /// The subject of the last certificate that this task's handshake refused: verifiers are shared by all connections, and
+    /// have no other way to say whose certificate it was.
+    static REFUSED: RefCell<Option<String>>;
+}
+
+/// Subjects are logged up to this length: who is refused chooses them.
+const SUBJECT_CHARS_MAX: usize = 200;
+
+/// Runs a handshake, and gives the subject of the certificate that was refused in it, if one was.
+pub(super) async fn remembering_refused<T>(work: impl Future<Output = T>) -> (T, Option<String>) {
+    let work = async {
+        let done = work.await;
+        (done, REFUSED.with(RefCell::take))
+    };
+    REFUSED.scope(RefCell::default(), work).await
+}
+
+fn remember_refused(leaf: &CertificateDer<'_>) {
+    let Ok(facts) = Facts::of(leaf) else { return };
+    let subject = facts.subject.chars().take(SUBJECT_CHARS_MAX).collect();
+    // A handshake that nobody watches is told of by its error alone.
+    let _ = REFUSED.try_with(|refused| refused.replace(Some(subject)));
+}
+
 impl Guard {
     fn check(&self, leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
         if i64::try_from(now.as_secs()).unwrap_or(i64::MAX) > self.authorities_end {
@@ -98,9 +125,9 @@ impl ClientCertVerifier for Connecting {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.library.verify_client_cert(end_entity, intermediates, now)?;
-        self.guard.check(end_entity, now)?;
-        Ok(verified)
+        let verified = self.library.verify_client_cert(end_entity, intermediates, now);
+        let verified = verified.and_then(|it| self.guard.check(end_entity, now).map(|()| it));
+        verified.inspect_err(|_| remember_refused(end_entity))
     }
 
     fn verify_tls12_signature(
@@ -141,9 +168,9 @@ impl ServerCertVerifier for ConnectedTo {
             server_name,
             ocsp_response,
             now,
-        )?;
-        self.guard.check(end_entity, now)?;
-        Ok(verified)
+        );
+        let verified = verified.and_then(|it| self.guard.check(end_entity, now).map(|()| it));
+        verified.inspect_err(|_| remember_refused(end_entity))
     }
 
     fn verify_tls12_signature(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use quorate_transport::acceptor::Plain;
+use quorate_transport::acceptor::{Acceptor, Plain};
 use quorate_transport::body::{BodyError, read_body};
 use quorate_transport::connections::Connection;
 use quorate_transport::endpoint::Endpoint;
@@ -141,6 +141,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(limits: ServerLimits) -> Self {
+        Self::start_behind(Plain, limits).await
+    }
+
+    pub(crate) async fn start_behind(acceptor: impl Acceptor, limits: ServerLimits) -> Self {
         let listener = Listener::bind(&Endpoint::tcp("127.0.0.1", 0)).await.unwrap();
         let site = Arc::new(Site {
             events: broadcast::channel(16).0,
@@ -148,7 +152,7 @@ impl Running {
             held: AtomicUsize::new(0),
             release: Notify::new(),
         });
-        Self { server: HttpServer::spawn(listener, Plain, Arc::clone(&site), limits), site }
+        Self { server: HttpServer::spawn(listener, acceptor, Arc::clone(&site), limits), site }
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

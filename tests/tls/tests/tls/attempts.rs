@@ -128,11 +128,16 @@ fn clients(attempts: &mut Attempts) {
         "status 400, which no TLS client takes for an answer",
     );
     with_etcdctl(&site, &member, &bad);
+    attempts.row("all these certificates, with `etcdctl` (v2)", "the same");
 }
 
 /// The client that people have.
 fn with_etcdctl(site: &Site, member: &Member, bad: &[Bad]) {
-    let Ok(program) = etcdctl() else { return };
+    let Ok(program) = etcdctl() else {
+        let must = std::env::var_os("QUORATE_REQUIRE_INTEROP").is_some();
+        assert!(!must, "QUORATE_REQUIRE_INTEROP is set, but etcdctl is not there");
+        return eprintln!("skipped: etcdctl is not installed (Debian: etcd-client)");
+    };
     let run = |papers: &Papers| {
         let output = std::process::Command::new(&program)
             .env("ETCDCTL_API", "2")
@@ -179,6 +184,19 @@ fn chosen_clients(attempts: &mut Attempts) {
     }
 
     attempts.heading("Clients, when things at the member are out of date");
+    let old = Authority::found_until(site.folder(), "old-authority", NOT_SO_LONG_AGO);
+    let signed_by_it = Order { subject: "/CN=any", names: "DNS:app.example", ..Order::default() };
+    let signed_by_it = old.sign("late", &signed_by_it);
+    let both = site.folder().join("both.pem");
+    let bundles = [&site.authority.certificate, &old.certificate];
+    let bundles = bundles.map(|it| std::fs::read(it).expect("PEM"));
+    std::fs::write(&both, bundles.concat()).expect("a bundle");
+    set_flags(&member, &[format!("--trusted-ca-file={}", both.display())]);
+    member.restart();
+    assert!(eventually(SOON, || get(&chosen)), "{}", member.log_tail());
+    let ran = refused(metrics, "client", "unknown_authority", || get(&signed_by_it));
+    attempts.row("certificate of a trusted authority that has expired itself", &ran);
+
     let overdue = site.authority.revocations("overdue.pem", NOT_SO_LONG_AGO);
     let list = format!("--client-crl-file={}", overdue.display());
     set_flags(&member, &[list, "--client-cert-allowed-hostname=".to_owned()]);
@@ -305,6 +323,11 @@ fn stays_out(member: &Member, metrics: &Port, reason: &str, papers: &Papers) -> 
         assert!(is_counted, "{reason}: {}", member.log_tail());
         member.is_ready()
     });
+    if reason != "wrong_name" || papers.certificate.ends_with("somebody.pem") {
+        // Who is refused is told so, too: under TLS 1.3 only after its own handshake is done.
+        let is_told = eventually(SOON, || member.log_text().contains("refused_by_far_end"));
+        assert!(is_told, "{reason}: {}", member.log_tail());
+    }
     member.kill9();
     happened
 }

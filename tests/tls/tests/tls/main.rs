@@ -2,8 +2,10 @@
 
 mod attempts;
 mod forming;
+mod moving;
 mod protocols;
 mod rotation;
 mod starting;
+mod users;
 
 use quorate_harness::skip_without_openssl;
