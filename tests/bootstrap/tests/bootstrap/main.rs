@@ -2,6 +2,7 @@
 //! misbehaves by a script, and through a real DNS server.
 
 mod discovery;
+mod protected;
 mod proxy;
 mod registry;
 mod scripted;
