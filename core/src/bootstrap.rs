@@ -289,6 +289,21 @@ fn check_listing(facts: &Facts, cluster: ClusterId, own: &Known, members: &[Know
             members.len()
         ));
     }
+    // Whether it has lived is in the log of a quorum, so of as many others as make one, at least one knows. Fewer may all lag, and
+    // would let an empty disk take up the ID of a member that has voted.
+    let heard = facts.answers.values().filter(
+        |answer| matches!(answer, Answer::Formed { cluster: theirs, members, .. } if *theirs == cluster && !members.is_empty()),
+    );
+    let (heard, needed) = (heard.count(), members.len().div_ceil(2));
+    if heard < needed {
+        return Start::Wait {
+            reason: format!(
+                "only {heard} of the {} other members of cluster {cluster} answer; a quorum of them, {needed}, has to say that \
+                 this member is new",
+                members.len() - 1
+            ),
+        };
+    }
     join(cluster, own, members)
 }
 

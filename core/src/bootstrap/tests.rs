@@ -225,3 +225,17 @@ fn whoever_knows_most_of_the_cluster_is_believed() {
         assert!(reason(start).contains("already been bootstrapped"));
     }
 }
+
+#[test]
+fn a_single_peer_that_may_lag_lets_nobody_in() {
+    let mut facts = facts(3);
+    facts.intent = Intent::Join;
+    let members = vec![known(1, None), known(2, Some(102)), known(3, Some(103))];
+    facts.answers.insert(MemberId(2), formed(members.clone()));
+    let Start::Wait { reason } = decide(&facts) else { panic!("one of two others is no quorum") };
+    assert!(reason.contains("only 1 of the 2 other members"), "{reason}");
+    facts.answers.insert(MemberId(3), Answer::Silent);
+    assert!(matches!(decide(&facts), Start::Wait { .. }));
+    facts.answers.insert(MemberId(3), formed(members));
+    assert!(matches!(decide(&facts), Start::Join { member: MemberId(1), .. }));
+}
