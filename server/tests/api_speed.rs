@@ -41,7 +41,7 @@ async fn rate(request: &str) -> f64 {
     tokio::spawn(async move {
         let service = service_fn(move |request| {
             let api = api.clone();
-            async move { Ok::<_, std::convert::Infallible>(api.answer(request, Origin::PLAIN).await) }
+            async move { Ok::<_, std::convert::Infallible>(api.answer(request, &Origin::PLAIN).await) }
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.title_case_headers(true)

@@ -29,7 +29,7 @@ async fn text(reply: Reply) -> String {
 }
 
 async fn get(api: &ClientApi<Fake>, target: &str) -> (StatusCode, String) {
-    let reply = api.answer(request(Method::GET, target, Empty::new()), Origin::PLAIN).await;
+    let reply = api.answer(request(Method::GET, target, Empty::new()), &Origin::PLAIN).await;
     (reply.status(), text(reply).await)
 }
 
@@ -74,7 +74,7 @@ async fn a_member_without_a_quorum_says_so_and_still_reads() {
             "{{\"errorCode\":300,\"message\":\"Raft Internal Error\",\"cause\":\"{cause}\",\"index\":0}}\n"
         );
         let put = request(Method::PUT, "/v2/keys/a", Full::from("value=1"));
-        let reply = api.answer(put, Origin::PLAIN).await;
+        let reply = api.answer(put, &Origin::PLAIN).await;
         assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(reply.headers()["x-etcd-index"], "0");
         assert!(!reply.headers().contains_key("x-raft-index"));
@@ -127,7 +127,7 @@ async fn a_refused_membership_change_says_why() {
     let mut add =
         request(Method::POST, "/v2/members", Full::from("{\"peerURLs\":[\"http://a:1\"]}"));
     add.headers_mut().insert("content-type", "application/json".parse().unwrap());
-    let reply = api.answer(add, Origin::PLAIN).await;
+    let reply = api.answer(add, &Origin::PLAIN).await;
     assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(text(reply).await, "{\"message\":\"b has not started; start it or remove it\"}");
 }
@@ -140,7 +140,7 @@ async fn a_form_may_have_ten_mebibytes_and_no_more() {
         let body = [b"value=".to_vec(), body].concat();
         let target = format!("/v2/keys/big{excess}?noValueOnSuccess=true");
         let put = request(Method::PUT, &target, Full::from(body));
-        let reply = api.answer(put, Origin::PLAIN).await;
+        let reply = api.answer(put, &Origin::PLAIN).await;
         assert_eq!(reply.status(), status);
         if excess > 0 {
             let body = "{\"errorCode\":210,\"message\":\"Invalid POST form\",\"cause\":\"http: POST too large\",\"index\":0}\n";
@@ -148,12 +148,12 @@ async fn a_form_may_have_ten_mebibytes_and_no_more() {
         }
     }
     let pieces = Pieces { size: 64 << 10, count: 161, ends: true };
-    let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Origin::PLAIN).await;
+    let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), &Origin::PLAIN).await;
     assert!(!reply.headers().contains_key("connection"));
     assert!(text(reply).await.contains("http: POST too large"));
     // An endless body is not read to its end.
     let pieces = Pieces { size: 64 << 10, count: usize::MAX, ends: false };
-    let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Origin::PLAIN).await;
+    let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), &Origin::PLAIN).await;
     assert_eq!(reply.headers()["connection"], "close");
     assert!(text(reply).await.contains("http: POST too large"));
 }
@@ -163,7 +163,7 @@ async fn a_slow_body_ends_the_connection() {
     let (api, _) = api(&Fake::new(), Access::default());
     let started = tokio::time::Instant::now();
     let pieces = Pieces { size: 1, count: 3, ends: false };
-    let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), Origin::PLAIN).await;
+    let reply = api.answer(request(Method::PUT, "/v2/keys/a", pieces), &Origin::PLAIN).await;
     assert_eq!(started.elapsed(), Duration::from_secs(30));
     assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
     assert_eq!(reply.headers()["connection"], "close");
@@ -175,7 +175,7 @@ async fn bodies_of_reads_and_removals_are_not_waited_for() {
     let (api, _) = api(&Fake::new(), Access::default());
     for method in [Method::GET, Method::DELETE, Method::HEAD] {
         let pieces = Pieces { size: 1, count: 0, ends: false };
-        let reply = api.answer(request(method, "/v2/keys/a", pieces), Origin::PLAIN).await;
+        let reply = api.answer(request(method, "/v2/keys/a", pieces), &Origin::PLAIN).await;
         assert_eq!(reply.status(), StatusCode::NOT_FOUND);
     }
 }
@@ -184,7 +184,7 @@ async fn bodies_of_reads_and_removals_are_not_waited_for() {
 fn an_answer_in_the_making_is_small() {
     let (api, _) = api(&Fake::new(), Access::default());
     // Each connection keeps the space of one for its whole life.
-    let answer = api.answer(request(Method::GET, "/v2/keys/a", Empty::new()), Origin::PLAIN);
+    let answer = api.answer(request(Method::GET, "/v2/keys/a", Empty::new()), &Origin::PLAIN);
     assert!(size_of_val(&answer) <= 1280, "{} bytes", size_of_val(&answer));
 }
 
@@ -193,14 +193,17 @@ async fn a_host_that_is_not_admitted_is_misdirected_except_over_tls() {
     let access = Access { origins: None, hosts: Some(vec!["good".to_owned()]) };
     let (api, _) = api(&Fake::new(), access);
     let ask = |method, via| api.answer(request(method, "/health", Empty::new()), via);
-    let refused = ask(Method::GET, Origin::PLAIN).await;
+    let refused = ask(Method::GET, &Origin::PLAIN).await;
     assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST);
     assert!(!refused.headers().contains_key("access-control-allow-origin"));
     assert_eq!(refused.headers()["x-content-type-options"], "nosniff");
     assert!(text(refused).await.contains("--host-whitelist \"member\""));
-    assert_eq!(ask(Method::OPTIONS, Origin::PLAIN).await.status(), StatusCode::MISDIRECTED_REQUEST);
     assert_eq!(
-        ask(Method::GET, Origin { via: Via::Tls, ..Origin::PLAIN }).await.status(),
+        ask(Method::OPTIONS, &Origin::PLAIN).await.status(),
+        StatusCode::MISDIRECTED_REQUEST
+    );
+    assert_eq!(
+        ask(Method::GET, &Origin { via: Via::Tls, ..Origin::PLAIN }).await.status(),
         StatusCode::OK
     );
 }

@@ -3,7 +3,6 @@
 //! A password that is wrong never falls back to anything: whoever gives a name is that one or nobody.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64ct::{Base64, Encoding as _};
@@ -56,12 +55,11 @@ pub(super) async fn identify<M: Member>(
     let given = headers.get(AUTHORIZATION).filter(|value| !value.is_empty());
     let Some(given) = given else {
         // Only the leaf's name counts, and only if there is such a user.
-        let named = origin.certificate_name.filter(|name| auth.users().contains_key(*name));
+        let named = origin.certificate_name().filter(|name| auth.users().contains_key(*name));
         return Ok(named.map_or(Who::Guest, |name| Who::User(name.to_owned())));
     };
     let (name, password) = basic(given).ok_or(Unproved::Wrong)?;
-    let address: Option<IpAddr> = origin.address;
-    match shared.credentials.check(auth, &name, &password, address).await {
+    match shared.credentials.check(auth, &name, &password, origin.address()).await {
         Verdict::Right => Ok(Who::User(name)),
         Verdict::Wrong => Err(Unproved::Wrong),
         Verdict::TooMany => Err(Unproved::TooMany),

@@ -3,6 +3,7 @@
 //! A request is parsed (`params`), carried out by the member, and answered with the headers that v2 clients navigate by. Failures are
 //! counted and logged here, once; values are never logged.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
-use quorate_core::{Action, ErrorCode, Key, StoreError, StoreIndex};
+use quorate_core::{Action, Auth, ErrorCode, Key, StoreError, StoreIndex};
 
 use super::body::ApiBody;
 use super::caller::{self, Unproved};
@@ -53,16 +54,11 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
         }
     };
     drop(form);
-    if let Some(auth) = caller::enabled(shared) {
-        let who = Box::pin(caller::identify(shared, &auth, &parts.headers, origin)).await;
-        let refused = match who {
-            Ok(who) if caller::allows(&auth, &who, &request.operation, path) => None,
-            Ok(_) => Some(Unproved::Wrong),
-            Err(unproved) => Some(unproved),
-        };
-        if let Some(refused) = refused {
-            return not_allowed(shared, refused);
-        }
+    if let Some(auth) = caller::enabled(shared)
+        && let Some(refusal) =
+            Box::pin(not_allowed(shared, parts, path, &request.operation, auth, origin)).await
+    {
+        return *refusal;
     }
     carry_out(shared, method, request).await
 }
@@ -165,12 +161,26 @@ async fn read<M: Member>(
     Ok(success(shared, StatusCode::OK, ApiBody::full(body), index))
 }
 
-fn not_allowed<M: Member>(shared: &Shared<M>, refused: Unproved) -> Reply {
+/// The answer to an operation that the caller may not carry out; none if it may. Boxed by its caller, so that the space is taken only
+/// where users count.
+async fn not_allowed<M: Member>(
+    shared: &Shared<M>,
+    parts: &Parts,
+    path: &[u8],
+    operation: &Operation,
+    auth: Arc<Auth>,
+    origin: &Origin<'_>,
+) -> Option<Box<Reply>> {
+    let refused = match caller::identify(shared, &auth, &parts.headers, origin).await {
+        Ok(who) if caller::allows(&auth, &who, operation, path) => return None,
+        Ok(_) => Unproved::Wrong,
+        Err(unproved) => unproved,
+    };
     let error = StoreError::new(ErrorCode::Unauthorized, refused.text(), StoreIndex(0));
     let mut reply = failure(shared, &error);
     *reply.status_mut() = refused.status();
     refused.add_to(reply.headers_mut());
-    reply
+    Some(Box::new(reply))
 }
 
 fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool) -> Reply {

@@ -42,6 +42,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Body;
+use quorate_transport::acceptor::FarIdentity;
 
 pub use access::Access;
 pub use body::{ApiBody, BodyCut};
@@ -75,20 +76,30 @@ struct Shared<M> {
     credentials: Credentials,
 }
 
-/// Where a request came from.
+/// Where a request came from. Small: each connection keeps the space of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// How it came.
     pub via: Via,
-    /// The address it came from, if known.
-    pub address: Option<IpAddr>,
-    /// The common name in the client's own certificate, if it was asked for one and that was verified.
-    pub certificate_name: Option<&'a str>,
+    /// Who is at the other end of its connection, if known.
+    pub far: Option<&'a FarIdentity>,
+    /// Whether the common name in the client's own certificate is its user's name.
+    pub names_users: bool,
 }
 
 impl Origin<'_> {
     /// Plain text from nowhere in particular.
-    pub const PLAIN: Self = Self { via: Via::Plain, address: None, certificate_name: None };
+    pub const PLAIN: Self = Self { via: Via::Plain, far: None, names_users: false };
+
+    /// The address it came from.
+    fn address(&self) -> Option<IpAddr> {
+        self.far?.address.map(|address| address.ip())
+    }
+
+    /// The name of its user, as its certificate says.
+    fn certificate_name(&self) -> Option<&str> {
+        self.far.filter(|_| self.names_users)?.certificate.as_ref()?.common_name.as_deref()
+    }
 }
 
 /// How a request came.
@@ -129,7 +140,7 @@ impl<M: Member> ClientApi<M> {
     pub async fn answer<B: Body<Data = Bytes> + Unpin>(
         &self,
         request: Request<B>,
-        origin: Origin<'_>,
+        origin: &Origin<'_>,
     ) -> Reply {
         let shared = &*self.0;
         let (parts, body) = request.into_parts();
@@ -144,7 +155,7 @@ impl<M: Member> ClientApi<M> {
             reply::empty(StatusCode::OK)
         } else {
             match canonical(&parts) {
-                Ok(path) => route(shared, &parts, &path, body, &origin).await,
+                Ok(path) => route(shared, &parts, &path, body, origin).await,
                 Err(reply) => *reply,
             }
         };

@@ -156,7 +156,9 @@ impl Settings {
                 self.warn(format!("{written} ({origin}) has no effect: {why}"));
             }
             Meaning::Fixed { value, why }
-                if flag.kind.parsed_bool(&given.text) != flag.kind.parsed_bool(value) =>
+                if given.text != value
+                    && (flag.kind.parsed_bool(&given.text) != flag.kind.parsed_bool(value)
+                        || flag.kind.parsed_bool(value).is_none()) =>
             {
                 self.warn(format!("{written} ({origin}) has no effect: {why}"));
             }

@@ -67,14 +67,9 @@ impl Handler for ClientService {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return response;
         }
-        let identity = connection.identity();
-        let certificate = identity.certificate.as_ref().filter(|_| self.names_users);
-        let origin = Origin {
-            via: self.via,
-            address: identity.address.map(|address| address.ip()),
-            certificate_name: certificate.and_then(|it| it.common_name.as_deref()),
-        };
-        self.api.answer(request, origin).await
+        let far = Some(connection.identity());
+        let origin = Origin { via: self.via, far, names_users: self.names_users };
+        self.api.answer(request, &origin).await
     }
 }
 

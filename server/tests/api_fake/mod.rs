@@ -268,7 +268,7 @@ pub(crate) async fn serve(api: ClientApi<Fake>, serves: Serves) -> SocketAddr {
                     let api = api.clone();
                     async move {
                         Ok::<_, std::convert::Infallible>(match serves {
-                            Serves::Clients => api.answer(request, Origin::PLAIN).await,
+                            Serves::Clients => api.answer(request, &Origin::PLAIN).await,
                             Serves::MetricsOnly => api.answer_metrics(request).await,
                         })
                     }

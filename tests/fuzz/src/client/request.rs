@@ -102,7 +102,7 @@ fn read(text: &[u8]) -> Option<Request<Pieces>> {
 
 /// The answer; `None` for a request whose body does not come at once, which these here all do.
 fn answer(api: &ClientApi<Fake>, request: Request<Pieces>) -> Option<Reply> {
-    let reply = pin!(api.answer(request, Origin::PLAIN)).now_or_never();
+    let reply = pin!(api.answer(request, &Origin::PLAIN)).now_or_never();
     assert!(reply.is_some(), "a request is not answered although all it needs is there");
     reply
 }
