@@ -287,10 +287,19 @@ impl Maker<'_> {
             .with_protocol_versions(&versions(self.settings))
             .map_err(unusable)?
             .dangerous();
-        let builder = match authorities {
-            None => builder
+        let builder = match (authorities, &self.settings.trust) {
+            (None, Trust::Anybody) => builder
                 .with_custom_certificate_verifier(Arc::new(Anybody(Arc::clone(&self.provider)))),
-            Some(authorities) => {
+            // Trusting everyone is only ever asked for by name; a lack of authorities must not come to mean it.
+            (None, Trust::Bundle(_) | Trust::System) => {
+                let missing = "there are no authorities to verify the other end by";
+                return Err(TlsError::new(
+                    "the authorities",
+                    missing,
+                    "name a file that holds them",
+                ));
+            }
+            (Some(authorities), _) => {
                 let roots = Arc::clone(&authorities.roots);
                 let mut library =
                     WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
