@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use tempfile::NamedTempFile;
+
 /// Names begin so, then comes the id of the process they belong to.
 const PREFIX: &str = "quorate-";
 /// The first half of the addresses: a range that is set aside for tests of networks (RFC 2544).
@@ -33,6 +35,8 @@ pub struct Network {
     /// The third number of the addresses.
     number: u8,
     members: usize,
+    /// What the members' programs find as `/etc/resolv.conf`, if not this machine's.
+    resolver: Option<NamedTempFile>,
 }
 
 impl Network {
@@ -46,7 +50,7 @@ impl Network {
         // Two test programs side by side must not take the same addresses; a clash is an error, not a mix-up.
         let number = (process::id() as u8).wrapping_add(count.wrapping_mul(67));
         let name = format!("{PREFIX}{}-{count}", process::id());
-        let network = Self { name, number, members };
+        let network = Self { name, number, members, resolver: None };
         let (hub, bridge) = (network.hub(), network.link("b"));
         ip(&["netns", "add", &hub])?;
         ip(&["-n", &hub, "link", "add", &bridge, "type", "bridge"])?;
@@ -90,14 +94,38 @@ impl Network {
         }
     }
 
-    /// How a program is started at the place of a member, counted from 0.
-    pub(crate) fn launcher(&self, member: usize) -> Vec<String> {
+    /// Lets the programs of all members, whatever they are written in, ask the name server at the place of member `server`,
+    /// counted from 0. For clusters that are laid out afterwards. No file of this machine is touched.
+    ///
+    /// # Errors
+    /// Why that is not possible here, in words.
+    pub fn resolve_at(&mut self, server: usize) -> Result<(), String> {
+        let written = NamedTempFile::new().and_then(|mut file| {
+            writeln!(file, "nameserver {}", self.address(server))?;
+            Ok(file)
+        });
+        self.resolver = Some(written.map_err(|error| format!("a resolver's file: {error}"))?);
+        let launcher = self.launcher(server);
+        let (program, arguments) = launcher.split_first().ok_or("there is no launcher")?;
+        run(Command::new(program).args(arguments).arg("true"), "")
+    }
+
+    /// How a program is started at the place of a member, counted from 0: a program and its arguments, to which the
+    /// program's own are added, and which becomes it.
+    pub fn launcher(&self, member: usize) -> Vec<String> {
         let place = format!("--net=/run/netns/{}", self.place(member + 1));
-        ["nsenter".to_owned(), place, "--".to_owned()].into()
+        let mut launcher = vec!["nsenter".to_owned(), place, "--".to_owned()];
+        if let Some(resolver) = &self.resolver {
+            // In a view of the files that nobody else has, and that ends with the program.
+            let script = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+            launcher.extend(["unshare", "--mount", "--", "sh", "-c", script].map(str::to_owned));
+            launcher.push(resolver.path().display().to_string());
+        }
+        launcher
     }
 
     /// The address of a member, counted from 0.
-    pub(crate) fn address(&self, member: usize) -> IpAddr {
+    pub fn address(&self, member: usize) -> IpAddr {
         self.address_of(member as u8 + 1)
     }
 

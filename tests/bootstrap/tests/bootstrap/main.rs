@@ -1,5 +1,5 @@
 //! Members that find each other: through our own discovery service, through a real etcd in its place, through one that
-//! misbehaves by a script, and through a real DNS server.
+//! misbehaves by a script, and through a real DNS server, etcd's nodes too.
 
 mod discovery;
 mod protected;
@@ -7,6 +7,8 @@ mod proxy;
 mod registry;
 mod scripted;
 mod srv;
+mod srv_etcd;
+mod srv_tls;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
