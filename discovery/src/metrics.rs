@@ -2,7 +2,8 @@
 //!
 //! Invariant: no label holds anything that a client chose.
 
-use std::sync::Arc;
+mod tls;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use quorate_transport::tls::Credentials;
-
+use self::tls::TlsSeries;
+use crate::protection::Protection;
 use crate::registry::{Refusal, Stage};
 
 /// From a cluster on one machine to a fleet that is installed by hand.
@@ -33,17 +34,15 @@ pub struct Metrics {
     open_polls: IntGauge,
     latency: HistogramVec,
     store_failures: IntCounter,
-    expiry: IntGaugeVec,
-    reload_failures: IntGauge,
-    credentials: Option<Arc<Credentials>>,
+    tls: TlsSeries,
 }
 
 impl Metrics {
-    /// All series at zero. `credentials` are those that are shown to clients.
+    /// All series at zero. `protection` is that of connections of clients.
     ///
     /// # Errors
     /// Two have the same name.
-    pub fn new(credentials: Option<Arc<Credentials>>) -> Result<Self, prometheus::Error> {
+    pub fn new(protection: Option<Protection>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let name = |name: &str| format!("quorate_discovery_{name}");
         let metrics = Self {
@@ -80,18 +79,7 @@ impl Metrics {
                 name("store_failures_total"),
                 "Operations that the store did not answer.",
             )?,
-            expiry: IntGaugeVec::new(
-                Opts::new(
-                    name("tls_expiry_timestamp_seconds"),
-                    "When what is shown to clients expires, in seconds since 1970.",
-                ),
-                &["what"],
-            )?,
-            reload_failures: IntGauge::new(
-                name("tls_reload_failures"),
-                "How often changed certificate files could not be used; the old ones stay in use.",
-            )?,
-            credentials,
+            tls: TlsSeries::new(&registry, protection)?,
             registry,
         };
         metrics.register()?;
@@ -107,8 +95,6 @@ impl Metrics {
         self.registry.register(Box::new(self.open_polls.clone()))?;
         self.registry.register(Box::new(self.latency.clone()))?;
         self.registry.register(Box::new(self.store_failures.clone()))?;
-        self.registry.register(Box::new(self.expiry.clone()))?;
-        self.registry.register(Box::new(self.reload_failures.clone()))?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         self.registry.register(Box::new(process))?;
         // A rule on a series that is not there yet never fires.
@@ -154,13 +140,7 @@ impl Metrics {
     #[must_use]
     pub fn page(&self, open_polls: u32) -> Bytes {
         self.open_polls.set(i64::from(open_polls));
-        if let Some(credentials) = &self.credentials {
-            let figures = credentials.figures();
-            self.reload_failures.set(i64::try_from(figures.reload_failures).unwrap_or(i64::MAX));
-            for expiry in figures.expiries {
-                self.expiry.with_label_values(&[expiry.what]).set(expiry.at);
-            }
-        }
+        self.tls.update();
         let mut page = Vec::new();
         // Writing to memory can't fail, and every family has a name.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut page);

@@ -1,4 +1,4 @@
-//! TLS of the service: the certificate it shows, and how it reaches a store that is protected.
+//! TLS of the service: the certificate it shows, whose it demands, and how it reaches a store that is protected.
 
 use std::io;
 use std::path::Path;
@@ -15,17 +15,41 @@ use crate::settings::Settings;
 /// A password is one line; more than this is another file.
 const PASSWORD_BYTES_MAX: usize = 4096;
 
-/// What protects connections that are accepted, and what it shows; nothing without a certificate.
-///
-/// # Errors
-/// The files cannot be used.
-pub fn acceptor(settings: &Settings) -> Result<Option<(TlsAcceptor, Arc<Credentials>)>, TlsError> {
-    let Some(key_pair) = &settings.key_pair else { return Ok(None) };
-    let wanted = TlsSettings::listening("client", key_pair.clone(), Trust::System);
-    let credentials = Credentials::load(wanted)?;
-    tokio::spawn(Arc::clone(&credentials).keep_fresh());
-    let acceptor = TlsAcceptor::new(Arc::clone(&credentials), Arc::new(Failures::new("client")));
-    Ok(Some((acceptor, credentials)))
+/// What protects connections that are accepted: what it shows, and who was not let in.
+#[derive(Clone)]
+pub struct Protection {
+    /// What is shown, and who is trusted.
+    pub credentials: Arc<Credentials>,
+    /// Who was not let in.
+    pub failures: Arc<Failures>,
+}
+
+impl Protection {
+    /// Reads the files and keeps them fresh; `None` without a certificate.
+    ///
+    /// # Errors
+    /// The files cannot be used.
+    pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
+        let Some(wanted) = &settings.protection else { return Ok(None) };
+        let plain = settings.listen.iter().find(|endpoint| !endpoint.is_tls);
+        if let (Some(plain), Trust::Bundle(_)) = (plain, &wanted.trust) {
+            tracing::warn!(
+                endpoint = %plain,
+                "this URL is plain HTTP: whoever connects there is let in without a certificate, whatever \
+                 --trusted-ca-file says"
+            );
+        }
+        let failures = Arc::new(Failures::new(wanted.side));
+        let credentials = Credentials::load(wanted.clone())?;
+        tokio::spawn(Arc::clone(&credentials).keep_fresh());
+        Ok(Some(Self { credentials, failures }))
+    }
+
+    /// What shakes hands.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::new(Arc::clone(&self.credentials), Arc::clone(&self.failures))
+    }
 }
 
 /// What opens connections to the store.

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::http::{Edge, EdgeSettings};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::protection;
+use crate::protection::{self, Protection};
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::store::embedded::EmbeddedStore;
@@ -94,8 +94,9 @@ async fn serve<S: Store>(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let feed = store.feed();
-    let tls = protection::acceptor(&settings)?;
-    let metrics = Metrics::new(tls.as_ref().map(|(_, credentials)| Arc::clone(credentials)))?;
+    let protection = Protection::load(&settings)?;
+    let tls = protection.as_ref().map(Protection::acceptor);
+    let metrics = Metrics::new(protection)?;
     let service = Service::new(store, layout, settings.rules, settings.tokens_max, metrics);
     let duties =
         [tokio::spawn(follow(service.clone(), feed)), tokio::spawn(sweeper::run(service.clone()))];
@@ -112,7 +113,7 @@ async fn serve<S: Store>(
         .map(|listener| {
             let (is_tls, edge) = (listener.local_endpoint().is_tls, Arc::clone(&edge));
             let server = match &tls {
-                Some((tls, _)) if is_tls => HttpServer::spawn(listener, tls.clone(), edge, limits),
+                Some(tls) if is_tls => HttpServer::spawn(listener, tls.clone(), edge, limits),
                 // The settings allow `https://` only with a certificate.
                 _ => HttpServer::spawn(listener, Plain, edge, limits),
             };

@@ -3,6 +3,7 @@
 //! Invariant: the command line wins over the environment. Nothing here touches the disk or a socket.
 
 mod flags;
+mod listening;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -13,9 +14,9 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use quorate_server::logging::{LogLevel, LogSettings};
 use quorate_transport::endpoint::{Endpoint, EndpointError};
-use quorate_transport::tls::KeyPairFiles;
+use quorate_transport::tls::{KeyPairFiles, TlsSettings};
 
-use self::flags::{ABOUT, AFTER, FLAGS, Flag};
+use self::flags::{ABOUT, AFTER, FLAGS, Flag, SWITCH};
 use crate::http::native::{TTL_MAX, TTL_MIN};
 use crate::limits::Allowance;
 use crate::registry::Rules;
@@ -48,8 +49,8 @@ pub struct Settings {
     pub allowance: Allowance,
     /// How many tokens there may be.
     pub tokens_max: usize,
-    /// The certificate shown to whoever connects by `https://`.
-    pub key_pair: Option<KeyPairFiles>,
+    /// What is shown to whoever connects by `https://`, and what is demanded of them.
+    pub protection: Option<TlsSettings>,
     /// Reverse proxies that are believed where a request comes from.
     pub trusted_proxies: Vec<IpAddr>,
     /// The authorities of the store's certificates; the system's if not given.
@@ -140,8 +141,13 @@ fn command() -> Command {
             format!(" [default: {}]", flag.default)
         };
         let help = StyledStr::from(format!("{}{default}", flag.help));
-        Arg::new(flag.name)
-            .long(flag.name)
+        let arg = if flag.value == SWITCH {
+            let bare = Arg::new(flag.name).num_args(0..=1).require_equals(true);
+            bare.default_missing_value("true")
+        } else {
+            Arg::new(flag.name)
+        };
+        arg.long(flag.name)
             .value_name(flag.value)
             .help(help)
             .action(ArgAction::Set)
@@ -185,12 +191,8 @@ impl Given<'_> {
                 self.wrong("store-prefix", "give a key such as /_quorate/discovery".to_owned())
             );
         }
-        let key_pair = self.key_pair("cert-file", "key-file")?;
         let listen = self.endpoints("listen-url")?;
-        if key_pair.is_none() && listen.iter().any(|endpoint| endpoint.is_tls) {
-            let reason = "https:// needs --cert-file and --key-file".to_owned();
-            return Err(self.wrong("listen-url", reason));
-        }
+        let protection = self.protection(&listen)?;
         Ok(Settings {
             listen,
             data_dir: PathBuf::from(self.text("data-dir")),
@@ -211,7 +213,7 @@ impl Given<'_> {
                 polls: self.small("max-polls")?,
             },
             tokens_max: usize::try_from(self.number("max-tokens")?).unwrap_or(usize::MAX),
-            key_pair,
+            protection,
             trusted_proxies: self.addresses("trusted-proxies")?,
             store_ca: self.path("store-ca-file"),
             store_key_pair: self.key_pair("store-cert-file", "store-key-file")?,
@@ -364,6 +366,10 @@ mod tests {
             ("--store=s:1", "not an endpoint"),
             ("--listen-url=https://127.0.0.1:1", "--cert-file"),
             ("--cert-file=c", "--key-file"),
+            ("--client-cert-auth", "--trusted-ca-file"),
+            ("--client-cert-auth=perhaps", "true or false"),
+            ("--client-crl-file=c", "--trusted-ca-file"),
+            ("--trusted-ca-file=c", "https://"),
             ("--store-key-file=c", "--store-cert-file"),
             ("--store-user=root", "--store-password-file"),
             ("--trusted-proxies=proxy", "IP addresses"),

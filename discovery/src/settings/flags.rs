@@ -12,6 +12,9 @@ pub(super) struct Flag {
     pub(super) help: &'static str,
 }
 
+/// The value of a flag that says yes when it is given without one.
+pub(super) const SWITCH: &str = "BOOL";
+
 /// All of them, in the order they are shown.
 pub(super) const FLAGS: &[Flag] = &[
     flag(
@@ -51,6 +54,24 @@ pub(super) const FLAGS: &[Flag] = &[
         "The certificate for https:// listen URLs, PEM, followed by those between it and the root. etcd's nodes accept only what their system trusts.",
     ),
     flag("key-file", "FILE", "", "Its key. Both are read again when they change."),
+    flag(
+        "trusted-ca-file",
+        "FILE",
+        "",
+        "Authorities whose client certificates are accepted at https:// listen URLs. Given alone, it demands a certificate already. etcd's nodes have none to show to a discovery service; quorate-server has --discovery-cert.",
+    ),
+    flag(
+        "client-cert-auth",
+        SWITCH,
+        "false",
+        "Demand a certificate from clients. Needs --trusted-ca-file.",
+    ),
+    flag(
+        "client-crl-file",
+        "FILE",
+        "",
+        "Lists of revoked client certificates, PEM or DER. An overdue list lets nobody in. All of these files are read again when they change.",
+    ),
     flag(
         "trusted-proxies",
         "IP[,IP]",

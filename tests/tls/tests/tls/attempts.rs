@@ -9,6 +9,7 @@ use quorate_harness::{
 use quorate_tls_tests::{Attempts, Curl, SOON, Secured, Site, counted, metric, set_flags};
 
 use crate::protocols::s_client;
+use crate::service;
 use crate::skip_without_openssl;
 
 #[test]
@@ -21,17 +22,18 @@ fn the_table_of_attempts_is_true() {
     chosen_clients(&mut attempts);
     servers(&mut attempts);
     members(&mut attempts);
+    service::visitors(&mut attempts);
     attempts.compare();
 }
 
 /// The papers that get nobody in, made by a site's authority or by another one.
-struct Bad {
-    tried: &'static str,
-    reason: &'static str,
-    papers: Papers,
+pub(crate) struct Bad {
+    pub(crate) tried: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) papers: Papers,
 }
 
-fn bad_papers(site: &Site, usage_needed: &'static str) -> Vec<Bad> {
+pub(crate) fn bad_papers(site: &Site, usage_needed: &'static str) -> Vec<Bad> {
     let stranger = Authority::found(site.folder(), "strangers");
     let usage = if usage_needed == "both" { "serverAuth,clientAuth" } else { "clientAuth" };
     let order = Order { subject: "/CN=eve", usage, ..Order::default() };
@@ -61,7 +63,7 @@ fn bad_papers(site: &Site, usage_needed: &'static str) -> Vec<Bad> {
     ]
 }
 
-fn refusal(reason: &str) -> String {
+pub(crate) fn refusal(reason: &str) -> String {
     format!("refused in the handshake: `{reason}`")
 }
 

@@ -5,6 +5,7 @@ mod forming;
 mod moving;
 mod protocols;
 mod rotation;
+mod service;
 mod starting;
 mod users;
 
