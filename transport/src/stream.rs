@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, sockopt};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
-use tokio_rustls::TlsStream;
+
+use crate::tls::Session;
 
 /// After this long without traffic the kernel asks whether the other host still lives.
 const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
@@ -31,7 +32,7 @@ pub enum Stream {
     /// A unix socket.
     Unix(UnixStream),
     /// Either of them under TLS, never TLS again. Boxed: its state is large, and most connections have none.
-    Tls(Box<TlsStream<Self>>),
+    Tls(Box<Session>),
 }
 
 /// The reading half of a [`Stream`].
@@ -42,7 +43,7 @@ pub enum ReadHalf {
     /// A unix socket.
     Unix(unix::OwnedReadHalf),
     /// One of them under TLS. Both halves share one session.
-    Tls(tokio::io::ReadHalf<Box<TlsStream<Stream>>>),
+    Tls(tokio::io::ReadHalf<Box<Session>>),
 }
 
 /// The writing half of a [`Stream`].
@@ -53,7 +54,7 @@ pub enum WriteHalf {
     /// A unix socket.
     Unix(unix::OwnedWriteHalf),
     /// One of them under TLS. Both halves share one session.
-    Tls(tokio::io::WriteHalf<Box<TlsStream<Stream>>>),
+    Tls(tokio::io::WriteHalf<Box<Session>>),
 }
 
 /// What a look at the receiving side of a socket tells about the other end.
@@ -115,7 +116,7 @@ impl Stream {
     #[must_use]
     pub fn speaks_http2(&self) -> bool {
         match self {
-            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Tls(tls) => tls.protocol() == Some(b"h2"),
             Self::Tcp(_) | Self::Unix(_) => false,
         }
     }
@@ -141,7 +142,7 @@ impl Stream {
     /// The socket, below TLS.
     fn socket(&self) -> &Self {
         match self {
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.raw(),
             plain => plain,
         }
     }
@@ -173,11 +174,7 @@ impl Stream {
                 Self::Unix(unix) => ready!(unix.poll_read_ready(cx)),
                 Self::Tls(tls) => {
                     // Bytes on the socket may be no more than a message of the protocol's own: only the session knows.
-                    let is_data = match ready!(Pin::new(&mut **tls).poll_fill_buf(cx)) {
-                        Ok(data) => !data.is_empty(),
-                        Err(_) => false,
-                    };
-                    if !is_data {
+                    if !ready!(tls.poll_has_unread(cx)) {
                         return Poll::Ready(FarEnd::Gone);
                     }
                     return Poll::Ready(FarEnd::Unread { is_gone: self.is_hung_up() });

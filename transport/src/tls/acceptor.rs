@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::certificate::Facts;
 use super::credentials::Credentials;
 use super::failures::{FailureKind, Failures};
+use super::session::{Session, Standing};
 use super::verifier::remembering_refused;
 use crate::acceptor::{Acceptor, FarCertificate, FarIdentity};
 use crate::limits::HANDSHAKE_TIMEOUT;
@@ -84,6 +85,7 @@ impl Shared {
         }
         // Never closed.
         let _place = self.room.acquire().await.map_err(io::Error::other)?;
+        let edition = self.credentials.edition();
         let Some(config) = self.credentials.server() else {
             return Err(io::Error::other("there is no certificate to show"));
         };
@@ -95,7 +97,8 @@ impl Shared {
         });
         let identity =
             FarIdentity { address, is_protected: true, certificate: certificate.transpose()? };
-        Ok(Some((Stream::Tls(Box::new(tls.into())), identity)))
+        let standing = Standing::new(Arc::clone(&self.credentials), edition, None);
+        Ok(Some((Stream::Tls(Box::new(Session::new(tls, standing))), identity)))
     }
 }
 

@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 
 use super::credentials::Credentials;
 use super::failures::{FailureKind, Failures};
+use super::session::{Session, Standing};
 use super::verifier::remembering_refused;
 use crate::endpoint::{Address, Endpoint};
 use crate::http_client::{Connector, PlainConnector};
@@ -38,6 +39,7 @@ impl TlsConnector {
     }
 
     async fn protect(&self, endpoint: &Endpoint, raw: Stream) -> io::Result<Stream> {
+        let edition = self.credentials.edition();
         let Some(config) = self.credentials.client() else {
             return Err(io::Error::other("these credentials are not for dialling"));
         };
@@ -46,8 +48,9 @@ impl TlsConnector {
             Address::Unix(_) => "localhost",
         };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let tls = tokio_rustls::TlsConnector::from(config).connect(name, raw).await?;
-        Ok(Stream::Tls(Box::new(tls.into())))
+        let tls = tokio_rustls::TlsConnector::from(config).connect(name.clone(), raw).await?;
+        let standing = Standing::new(Arc::clone(&self.credentials), edition, Some(name));
+        Ok(Stream::Tls(Box::new(Session::new(tls, standing))))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The certificates, keys, authorities and revocation lists of one side, kept as their files are.
 //!
-//! Files are looked at once a second, and read again when they have changed and are at rest. Connections that are open stay
-//! as they are; the next handshake uses what is new. Files that can't be used change nothing: the old ones stay in use, the
+//! Files are looked at once a second, and read again when they have changed and are at rest. The next handshake uses what is
+//! new, and connections that are open are judged by it ([`Session`](super::Session)). Files that can't be used change nothing: the old ones stay in use, the
 //! fault is logged and counted, and they are tried again.
 
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ServerConfig};
 
 use super::error::TlsError;
@@ -27,9 +28,14 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Credentials {
     settings: TlsSettings,
     current: ArcSwap<Loaded>,
+    edition: AtomicU64,
     reloads: AtomicU64,
     reload_failures: AtomicU64,
 }
+
+/// Which authorities and revocation lists are in use: another one for each change of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Edition(u64);
 
 /// What there is to know about credentials.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +59,7 @@ impl Credentials {
         Ok(Arc::new(Self {
             settings,
             current: ArcSwap::from_pointee(loaded),
+            edition: AtomicU64::new(0),
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
         }))
@@ -105,6 +112,30 @@ impl Credentials {
         self.current.load().client.clone()
     }
 
+    /// Read it before what is to be used: then what is used is of this edition or of a later one.
+    pub(super) fn edition(&self) -> Edition {
+        Edition(self.edition.load(Ordering::Acquire))
+    }
+
+    /// Whether a certificate that was accepted at some time would have been, by what the files say now.
+    pub(super) fn verify_again(
+        &self,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        name: Option<&ServerName<'_>>,
+        at: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let current = self.current.load();
+        match (name, &current.connecting, &current.connected_to) {
+            (None, Some(verifier), _) => verifier.verify_client_cert(leaf, above, at).map(|_| ()),
+            (Some(name), _, Some(verifier)) => {
+                verifier.verify_server_cert(leaf, above, name, &[], at).map(|_| ())
+            }
+            // Nothing is demanded of it.
+            (None, None, _) | (Some(_), _, None) => Ok(()),
+        }
+    }
+
     fn look(&self, watch: &mut Watch) {
         let before = self.current.load_full();
         if let Err(error) = self_made::renew(&self.settings, before.certificate_end()) {
@@ -117,7 +148,11 @@ impl Credentials {
         match Loaded::read(&self.settings, Some(&before)) {
             Ok(loaded) => {
                 watch.succeeded();
+                let is_other_trust = loaded.trusted != before.trusted;
                 self.current.store(Arc::new(loaded));
+                if is_other_trust {
+                    self.edition.fetch_add(1, Ordering::Release);
+                }
                 self.reloads.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(
                     side = self.settings.side,

@@ -2,20 +2,22 @@
 //!
 //! Invariant: a `Loaded` that exists can be used: its key belongs to its certificate, and each file in it was understood.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::RootCertStore;
+use rustls::client::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::CertificateRevocationListDer;
-use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
-use rustls::{RootCertStore, SupportedProtocolVersion, version};
+use rustls::server::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
 
 use super::error::TlsError;
 use super::files::{self, Certificate};
-use super::settings::{KeyPairFiles, TlsSettings, Trust, Version};
-use super::verifier::{Anybody, ConnectedTo, Connecting, Guard};
+use super::maker::Maker;
+use super::settings::{KeyPairFiles, TlsSettings, Trust};
 
 /// See the module.
 pub(super) struct Loaded {
@@ -23,6 +25,12 @@ pub(super) struct Loaded {
     pub(super) server: Option<Arc<ServerConfig>>,
     /// For opened connections; `None` when none are opened.
     pub(super) client: Option<Arc<ClientConfig>>,
+    /// What judges who connects; `None` when nobody is asked for a certificate.
+    pub(super) connecting: Option<Arc<dyn ClientCertVerifier>>,
+    /// What judges who is connected to; `None` when anybody is believed, or nobody is connected to.
+    pub(super) connected_to: Option<Arc<dyn ServerCertVerifier>>,
+    /// Tells apart what they judge by: authorities and revocation lists.
+    pub(super) trusted: u64,
     /// What of it expires.
     pub(super) expiries: Vec<Expiry>,
     /// When an authority in it expires, so that it has to be made anew without it. In seconds since 1970.
@@ -51,19 +59,29 @@ impl Loaded {
     /// Reads the files. What has expired is refused if `before` has not, and else only told of.
     pub(super) fn read(settings: &TlsSettings, before: Option<&Self>) -> Result<Self, TlsError> {
         let now = seconds_since_1970();
-        let mut reading = Reading { settings, before, now, expiries: Vec::new() };
+        let trusted = DefaultHasher::new();
+        let mut reading = Reading { settings, before, now, expiries: Vec::new(), trusted };
         let shown = settings.key_pair.as_ref().map(|files| reading.key_pair(files)).transpose()?;
         let authorities = reading.authorities()?;
         let revocations = reading.revocations(authorities.as_ref())?;
-        let maker = Maker { settings, provider: Arc::new(provider(settings)), revocations };
+        let maker = Maker::new(settings, revocations);
+        let connecting = maker.connecting(authorities.as_ref())?;
+        let connected_to = maker.connected_to(authorities.as_ref())?;
         let listening = shown.as_ref().filter(|_| settings.listens);
-        let server = listening.map(|shown| maker.server(shown, authorities.as_ref()));
-        let client = settings
-            .dials
-            .then(|| maker.client(shown.as_ref(), authorities.as_ref()))
-            .transpose()?;
+        let server = listening.map(|shown| maker.server(shown, connecting.clone()));
+        let dials = settings.dials;
+        let client =
+            dials.then(|| maker.client(shown.as_ref(), connected_to.clone())).transpose()?;
         let until = authorities.as_ref().map_or(i64::MAX, |authorities| authorities.first_end);
-        Ok(Self { server: server.transpose()?, client, expiries: reading.expiries, until })
+        Ok(Self {
+            server: server.transpose()?,
+            client,
+            connecting,
+            connected_to,
+            trusted: reading.trusted.finish(),
+            expiries: reading.expiries,
+            until,
+        })
     }
 
     fn expiry(&self, what: &str) -> Option<i64> {
@@ -82,18 +100,20 @@ pub(super) fn seconds_since_1970() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-struct Shown<'a> {
+/// What is shown to the other end.
+pub(super) struct Shown<'a> {
     files: &'a KeyPairFiles,
-    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
-    key: rustls::pki_types::PrivateKeyDer<'static>,
+    pub(super) chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    pub(super) key: rustls::pki_types::PrivateKeyDer<'static>,
 }
 
-struct Authorities {
-    roots: Arc<RootCertStore>,
+/// Who is trusted.
+pub(super) struct Authorities {
+    pub(super) roots: Arc<RootCertStore>,
     subjects: Vec<String>,
     /// When the first and the last of them expires.
     first_end: i64,
-    last_end: i64,
+    pub(super) last_end: i64,
 }
 
 struct Reading<'a> {
@@ -101,6 +121,7 @@ struct Reading<'a> {
     before: Option<&'a Loaded>,
     now: i64,
     expiries: Vec<Expiry>,
+    trusted: DefaultHasher,
 }
 
 impl<'a> Reading<'a> {
@@ -168,6 +189,7 @@ impl<'a> Reading<'a> {
                 }
                 continue;
             }
+            self.trusted.write(&der);
             match roots.add(der) {
                 Ok(()) => {}
                 // One of the system's that can't be used here is none of this program's business.
@@ -212,6 +234,7 @@ impl<'a> Reading<'a> {
             self.overdue("the revocation list", path, fault, advice, REVOCATIONS)?;
         }
         self.expiries.extend(due.map(|at| Expiry { what: REVOCATIONS, at }));
+        lists.iter().for_each(|list| self.trusted.write(&list.der));
         Ok(lists.into_iter().map(|list| list.der).collect())
     }
 
@@ -234,110 +257,9 @@ impl<'a> Reading<'a> {
     }
 }
 
-struct Maker<'a> {
-    settings: &'a TlsSettings,
-    provider: Arc<CryptoProvider>,
-    revocations: Vec<CertificateRevocationListDer<'static>>,
-}
-
-impl Maker<'_> {
-    fn server(
-        &self,
-        shown: &Shown<'_>,
-        authorities: Option<&Authorities>,
-    ) -> Result<Arc<ServerConfig>, TlsError> {
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&versions(self.settings))
-            .map_err(unusable)?;
-        let demanded = authorities.filter(|_| matches!(self.settings.trust, Trust::Bundle(_)));
-        let builder = match demanded {
-            None => builder.with_no_client_auth(),
-            Some(authorities) => {
-                let roots = Arc::clone(&authorities.roots);
-                let mut library =
-                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
-                        .with_crls(self.revocations.iter().cloned());
-                if !self.revocations.is_empty() {
-                    library =
-                        library.allow_unknown_revocation_status().enforce_revocation_expiration();
-                }
-                let library = library.build().map_err(|error| self.bad_revocations(&error))?;
-                let guard = self.guard(authorities);
-                builder.with_client_cert_verifier(Arc::new(Connecting { library, guard }))
-            }
-        };
-        let mut config = builder
-            .with_single_cert(shown.chain.clone(), shown.key.clone_key())
-            .map_err(|error| shown.unusable(&error))?;
-        config.alpn_protocols = self.settings.protocols.iter().map(|it| it.name().into()).collect();
-        if demanded.is_some() {
-            // A resumed session is not verified again: whoever is revoked meanwhile must not come back by it.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        }
-        Ok(Arc::new(config))
-    }
-
-    fn client(
-        &self,
-        shown: Option<&Shown<'_>>,
-        authorities: Option<&Authorities>,
-    ) -> Result<Arc<ClientConfig>, TlsError> {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&versions(self.settings))
-            .map_err(unusable)?
-            .dangerous();
-        let builder = match (authorities, &self.settings.trust) {
-            (None, Trust::Anybody) => builder
-                .with_custom_certificate_verifier(Arc::new(Anybody(Arc::clone(&self.provider)))),
-            // Trusting everyone is only ever asked for by name; a lack of authorities must not come to mean it.
-            (None, Trust::Bundle(_) | Trust::System) => {
-                let missing = "there are no authorities to verify the other end by";
-                return Err(TlsError::new(
-                    "the authorities",
-                    missing,
-                    "name a file that holds them",
-                ));
-            }
-            (Some(authorities), _) => {
-                let roots = Arc::clone(&authorities.roots);
-                let mut library =
-                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
-                        .with_crls(self.revocations.iter().cloned());
-                if !self.revocations.is_empty() {
-                    library =
-                        library.allow_unknown_revocation_status().enforce_revocation_expiration();
-                }
-                let library = library.build().map_err(|error| self.bad_revocations(&error))?;
-                let guard = self.guard(authorities);
-                builder.with_custom_certificate_verifier(Arc::new(ConnectedTo { library, guard }))
-            }
-        };
-        let mut config = match shown {
-            None => builder.with_no_client_auth(),
-            Some(shown) => builder
-                .with_client_auth_cert(shown.chain.clone(), shown.key.clone_key())
-                .map_err(|error| shown.unusable(&error))?,
-        };
-        config.alpn_protocols = self.settings.protocols.iter().map(|it| it.name().into()).collect();
-        // As above: each connection is verified.
-        config.resumption = Resumption::disabled();
-        Ok(Arc::new(config))
-    }
-
-    fn guard(&self, authorities: &Authorities) -> Guard {
-        Guard { allowed: self.settings.allowed.clone(), authorities_end: authorities.last_end }
-    }
-
-    fn bad_revocations(&self, error: &impl ToString) -> TlsError {
-        let path = self.settings.revocations.as_deref().unwrap_or(Path::new(""));
-        let advice = "make it anew: version 2, with a next update, and no delta (openssl ca -gencrl with crl_extensions)";
-        TlsError::file("the revocation list", path, error.to_string(), advice)
-    }
-}
-
 impl Shown<'_> {
-    fn unusable(&self, error: &rustls::Error) -> TlsError {
+    /// What to say when the library takes them for unusable.
+    pub(super) fn unusable(&self, error: &rustls::Error) -> TlsError {
         match error {
             rustls::Error::InconsistentKeys(_) => {
                 let cause = format!(
@@ -354,35 +276,4 @@ impl Shown<'_> {
             error => TlsError::file("the key", &self.files.key, error, KEYS),
         }
     }
-}
-
-fn unusable(error: rustls::Error) -> TlsError {
-    TlsError::new(
-        "the versions of TLS and the cipher suites",
-        error,
-        "choose ones that fit each other",
-    )
-}
-
-fn provider(settings: &TlsSettings) -> CryptoProvider {
-    let mut provider = ring::default_provider();
-    let chosen = &settings.suites;
-    if chosen.is_empty() {
-        return provider;
-    }
-    let names_tls13 = chosen.iter().any(|suite| suite.version() == Version::Tls13);
-    provider.cipher_suites.retain(|suite| {
-        // As in Go, a list without a suite of TLS 1.3 says nothing about TLS 1.3.
-        (suite.tls13().is_some() && !names_tls13)
-            || chosen.iter().any(|chosen| chosen.supported() == *suite)
-    });
-    provider
-}
-
-fn versions(settings: &TlsSettings) -> Vec<&'static SupportedProtocolVersion> {
-    let all = [(Version::Tls13, &version::TLS13), (Version::Tls12, &version::TLS12)];
-    let spoken = |version: Version| {
-        version >= settings.versions.min && settings.versions.max.is_none_or(|max| version <= max)
-    };
-    all.into_iter().filter(|(version, _)| spoken(*version)).map(|(_, it)| it).collect()
 }

@@ -2,7 +2,8 @@
 //!
 //! [`TlsSettings`] say what is wanted, [`Credentials`] hold it, [`TlsAcceptor`] and [`TlsConnector`] use it. Rules beyond
 //! the library's: a name counts only on the leaf, never on an authority; revocation lists are checked in both directions and
-//! an overdue one lets nobody in; an authority that has expired vouches for nobody; no name is ever looked up in DNS.
+//! an overdue one lets nobody in; an authority that has expired vouches for nobody; no name is ever looked up in DNS. An open connection ends once files that are
+//! read again would not let its other end in ([`Session`]).
 
 mod acceptor;
 mod certificate;
@@ -12,7 +13,9 @@ mod error;
 mod failures;
 mod files;
 mod loaded;
+mod maker;
 mod self_made;
+mod session;
 mod settings;
 pub mod suites;
 mod verifier;
@@ -23,6 +26,7 @@ pub use credentials::{CredentialFigures, Credentials};
 pub use error::TlsError;
 pub use failures::{FailureKind, Failures};
 pub use loaded::Expiry;
+pub use session::Session;
 pub use settings::{
     AllowedName, KeyPairFiles, Protocol, Suite, TlsSettings, Trust, Version, Versions,
 };

@@ -8,5 +8,6 @@ mod rotation;
 mod service;
 mod starting;
 mod users;
+mod withdrawn;
 
 use quorate_harness::skip_without_openssl;

@@ -10,7 +10,7 @@ use quorate_tls_tests::{Curl, SOON, Secured, Site, counted, metric, set_flags};
 use crate::skip_without_openssl;
 
 /// Puts a file in another's place, as tools that rotate certificates do: at once.
-fn replace(place: &Path, with: &Path) {
+pub(crate) fn replace(place: &Path, with: &Path) {
     let beside = place.with_extension("beside");
     fs::copy(with, &beside).expect("a copy");
     fs::rename(&beside, place).expect("a rename");
@@ -63,7 +63,7 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
     };
     let (is_over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        // One connection that lives through it all, and new ones all the time.
+        // A connection that lives through it all, one that does not, and new ones all the time.
         let load = scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 let ran = get(&both, &site.alice);
@@ -71,13 +71,22 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
                 answered.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let watch = site.curl(&member, "/v2/keys/end?wait=true").args(&["--max-time", "300"]);
-        let watch = scope.spawn(|| watch.run());
+        let watch = |papers: &Papers| {
+            let url = format!("https://{}/v2/keys/end?wait=true", member.client_address());
+            Curl::get(&url).trusting(&both).showing(papers).args(&["--max-time", "300"])
+        };
+        let her_watch = watch(&site.alice);
+        let her_watch = scope.spawn(|| her_watch.run());
 
         assert_ne!(get(&both, &new_alice).code, 0, "its authority is not trusted yet");
         let before = reloads(metrics);
         replace(&site.authority.certificate, &both);
         wait_reload(metrics, before);
+        let watch = watch(&new_alice);
+        let watch = scope.spawn(|| watch.run());
+        let series = "etcd_debugging_store_watchers";
+        let watchers = || metric(metrics, series).unwrap_or_default();
+        assert!(eventually(SOON, || watchers() >= 2.0), "both watch");
         assert_eq!(get(&both, &new_alice).code, 0, "its authority is trusted now");
 
         let (before, old_expiry) = (reloads(metrics), expiry());
@@ -102,12 +111,13 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
         let before = counted(metrics, "client", "revoked");
         assert_ne!(get(&both, &site.alice).code, 0, "alice is revoked");
         assert_eq!(counted(metrics, "client", "revoked"), before + 1.0);
-        // Her watch began before all that.
         let url = format!("https://{}/v2/keys/end", member.client_address());
         let put = Curl::get(&url).trusting(&both).showing(&new_alice).args(&["-XPUT", "-dvalue=1"]);
         assert_eq!(put.run().code, 0);
         let watched = watch.join().expect("curl ran");
         assert!(watched.body.contains("\"action\":\"set\""), "{watched:?}");
+        let watched = her_watch.join().expect("curl ran");
+        assert!(watched.code != 0 && watched.body.is_empty(), "alice is revoked: {watched:?}");
     });
 }
 
