@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quorate_core::{ClusterId, Event, Machine, MemberId, Stamp, StoreError, WatchSpec};
 
 use crate::logging::LogLevel;
-use crate::watch::{Subscription, WatchError, WatchMode};
+use crate::watch::{Reader, Subscription, WatchError, WatchMode};
 
 /// One member of a cluster, as the client API uses it.
 pub trait Member: Send + Sync + 'static {
@@ -28,8 +28,13 @@ pub trait Member: Send + Sync + 'static {
     /// Starts a watch; the look into the history and the registration are one step with respect to applying.
     ///
     /// # Errors
-    /// The history does not reach back that far, too many watch already, or the member is stopping.
-    fn watch(&self, spec: WatchSpec, mode: WatchMode) -> Result<Subscription, WatchError>;
+    /// `reader` may not, the history does not reach back that far, too many watch already, or the member is stopping.
+    fn watch(
+        &self,
+        spec: WatchSpec,
+        mode: WatchMode,
+        reader: Reader,
+    ) -> Result<Subscription, WatchError>;
 
     /// How many watchers wait.
     fn watchers(&self) -> usize;

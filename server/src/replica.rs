@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use quorate_core::{Event, Machine, Stamp, StoreError, WatchSpec};
+use quorate_core::{Auth, Event, Machine, Stamp, StoreError, WatchSpec};
 use tokio::sync::watch;
 
 use crate::clock::ClusterClock;
-use crate::watch::{Subscription, Wakes, WatchError, WatchHub, WatchMode};
+use crate::watch::{Reader, Subscription, Wakes, WatchError, WatchHub, WatchMode};
 
 /// What one applied operation produced.
 pub type Outcome = Result<Arc<Event>, StoreError>;
@@ -61,10 +61,15 @@ impl Replica {
     /// Waits for events; what already happened is delivered first.
     ///
     /// # Errors
-    /// When the history no longer reaches back to where the watcher wants to begin, or nobody can watch.
-    pub fn watch(&self, spec: WatchSpec, mode: WatchMode) -> Result<Subscription, WatchError> {
+    /// When `reader` may not, the history no longer reaches back to where the watcher wants to begin, or nobody can watch.
+    pub fn watch(
+        &self,
+        spec: WatchSpec,
+        mode: WatchMode,
+        reader: Reader,
+    ) -> Result<Subscription, WatchError> {
         let machine = self.machine.read();
-        self.hub.subscribe(&machine, spec, mode)
+        self.hub.subscribe(&machine, spec, mode, reader)
     }
 
     /// How many watchers wait.
@@ -108,12 +113,12 @@ impl Replica {
         &self,
         index: u64,
         term: u64,
-        change: impl FnOnce(&mut Machine, &mut dyn FnMut(&Arc<Event>)) -> R,
+        change: impl FnOnce(&mut Machine, &mut Teller<'_>) -> R,
     ) -> R {
         let mut wakes = Wakes::default();
         let result = {
             let mut machine = self.machine.write();
-            change(&mut machine, &mut |event| self.hub.notify(event, &mut wakes))
+            change(&mut machine, &mut Teller { hub: &self.hub, wakes: &mut wakes })
         };
         self.term.store(term, Ordering::Release);
         self.applied.store(index, Ordering::Release);
@@ -138,5 +143,23 @@ impl Replica {
     /// The cluster's clock.
     pub(crate) fn clock(&self) -> &ClusterClock {
         &self.clock
+    }
+}
+
+/// Tells the watchers what has just been changed, under the lock that it was changed under.
+pub(crate) struct Teller<'a> {
+    hub: &'a WatchHub,
+    wakes: &'a mut Wakes,
+}
+
+impl Teller<'_> {
+    /// Something happened to keys.
+    pub(crate) fn event(&mut self, event: &Arc<Event>) {
+        self.hub.notify(event, self.wakes);
+    }
+
+    /// Users, roles, or whether they count may be others now.
+    pub(crate) fn rights(&mut self, before: &Auth, after: &Auth) {
+        self.hub.rights_changed(before, after, self.wakes);
     }
 }

@@ -3,7 +3,9 @@
 //! A [`WatchHub`] stands beside the machine. Invariant: whoever subscribes holds the machine's lock, shared or not, and whoever applies
 //! and notifies holds it exclusively; then no event falls between the look into the history and the wait, and none is told twice.
 //! Which events a watcher is told is [`WatchSpec::matches`] alone; this module only finds the candidates without asking everyone.
+//! Rights change under the same lock, and whoever may no longer read is ended there and then: no event costs a look at them.
 
+pub(crate) mod reader;
 mod registry;
 mod subscription;
 
@@ -13,8 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
-use quorate_core::{Event, Machine, StoreError, WatchSpec};
+use quorate_core::{Auth, Event, Machine, StoreError, WatchSpec};
 
+pub use reader::Reader;
 use registry::Registry;
 use subscription::Slot;
 pub use subscription::{Next, Subscription, WatchEnd};
@@ -40,6 +43,9 @@ pub enum WatchError {
     /// The history does not reach back to the index asked for.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The caller may not read that.
+    #[error("Insufficient credentials")]
+    Forbidden,
     /// [`WATCHERS_MAX`] watchers wait already.
     #[error("etcdserver: too many requests")]
     TooMany,
@@ -87,13 +93,18 @@ impl WatchHub {
     /// `machine` is borrowed from its lock; nothing may be applied to it before this returns.
     ///
     /// # Errors
-    /// The history does not reach back to `spec.since`, too many watch already, or the hub is closed.
+    /// `reader` may not read that, the history does not reach back to `spec.since`, too many watch already, or the hub is closed.
     pub fn subscribe(
         &self,
         machine: &Machine,
         spec: WatchSpec,
         mode: WatchMode,
+        reader: Reader,
     ) -> Result<Subscription, WatchError> {
+        let (name, key) = (reader.name.as_ref(), spec.key.as_bytes());
+        if !reader::may_read(machine.auth(), name, reader.has_slash, key, spec.recursive) {
+            return Err(WatchError::Forbidden);
+        }
         let index = machine.index();
         let missed = missed_events(machine, &spec, mode)?;
         if mode == WatchMode::Once && !missed.is_empty() {
@@ -102,7 +113,7 @@ impl WatchHub {
         let slot = Slot::new(mode);
         let place = {
             let mut registry = self.shared.registry.lock();
-            let place = registry.insert(spec, Arc::clone(&slot))?;
+            let place = registry.insert(spec, Arc::clone(&slot), reader)?;
             self.shared.waiting.store(registry.len(), Ordering::Release);
             place
         };
@@ -117,6 +128,17 @@ impl WatchHub {
         }
         let mut registry = self.shared.registry.lock();
         registry.notify(event, &mut wakes.0);
+        self.shared.waiting.store(registry.len(), Ordering::Release);
+    }
+
+    /// Ends the watches of those who may no longer read what they watch, or whose password is another one now. The caller
+    /// holds the machine exclusively, as for [`WatchHub::notify`].
+    pub fn rights_changed(&self, before: &Auth, after: &Auth, wakes: &mut Wakes) {
+        if !after.is_enabled() || self.shared.waiting.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut registry = self.shared.registry.lock();
+        registry.judge(before, after, &mut wakes.0);
         self.shared.waiting.store(registry.len(), Ordering::Release);
     }
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::RwLock;
 use quorate_core::{Command, Event, Key, Machine, Stamp, Ttl, Value, WatchSpec};
 use quorate_server::watch::{
-    Next, STREAM_BACKLOG_MAX, Subscription, Wakes, WatchEnd, WatchError, WatchHub, WatchMode,
+    Next, Reader, STREAM_BACKLOG_MAX, Subscription, Wakes, WatchEnd, WatchError, WatchHub,
+    WatchMode,
 };
 
 fn key(path: &str) -> Key {
@@ -56,7 +57,7 @@ impl Store {
 
     fn watch(&self, spec: WatchSpec, mode: WatchMode) -> Result<Subscription, WatchError> {
         let machine = self.machine.read();
-        self.hub.subscribe(&machine, spec, mode)
+        self.hub.subscribe(&machine, spec, mode, Reader::guest())
     }
 }
 
@@ -201,7 +202,7 @@ fn follow(store: &Store, dice: &mut Dice, log: &RwLock<Vec<Arc<Event>>>) {
             match end {
                 Some(WatchEnd::Stopped) => break 'watch None,
                 Some(WatchEnd::Overflow) => break,
-                Some(WatchEnd::Done) => panic!("a stream is never done"),
+                Some(end @ (WatchEnd::Done | WatchEnd::Forbidden)) => panic!("{end:?}"),
                 None => {}
             }
         }

@@ -57,7 +57,7 @@ impl Body for ApiBody {
             Self::Full(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Self::Watch(subscription) => match ready!(subscription.poll_next(context)) {
                 Next::Event(event) => Some(Ok(Frame::data(event.json()))),
-                Next::End(WatchEnd::Done | WatchEnd::Overflow) => None,
+                Next::End(WatchEnd::Done | WatchEnd::Overflow | WatchEnd::Forbidden) => None,
                 Next::End(WatchEnd::Stopped) => Some(Err(BodyCut)),
             },
         };

@@ -2,7 +2,6 @@
 //!
 //! A password that is wrong never falls back to anything: whoever gives a name is that one or nobody.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64ct::{Base64, Encoding as _};
@@ -16,14 +15,18 @@ use super::reply::{self, Reply};
 use super::{Origin, Shared};
 use crate::credentials::{PASSWORD_BYTES_MAX, Verdict};
 use crate::member::Member;
+use crate::watch::Reader;
+use crate::watch::reader::written;
 
 /// Who a request comes from, as far as was proved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Who {
     /// No name was given.
     Guest,
-    /// A user of that name, who may have been removed since.
-    User(String),
+    /// A user of that name, by a password; who may have been removed since.
+    Password(String),
+    /// A user of that name, by a certificate; who may have been removed since.
+    Certificate(String),
 }
 
 /// Why it is not known who asks.
@@ -56,11 +59,11 @@ pub(super) async fn identify<M: Member>(
     let Some(given) = given else {
         // Only the leaf's name counts, and only if there is such a user.
         let named = origin.certificate_name().filter(|name| auth.users().contains_key(*name));
-        return Ok(named.map_or(Who::Guest, |name| Who::User(name.to_owned())));
+        return Ok(named.map_or(Who::Guest, |name| Who::Certificate(name.to_owned())));
     };
     let (name, password) = basic(given).ok_or(Unproved::Wrong)?;
     match shared.credentials.check(auth, &name, &password, origin.address()).await {
-        Verdict::Right => Ok(Who::User(name)),
+        Verdict::Right => Ok(Who::Password(name)),
         Verdict::Wrong => Err(Unproved::Wrong),
         Verdict::TooMany => Err(Unproved::TooMany),
         Verdict::Busy => Err(Unproved::Busy),
@@ -101,7 +104,7 @@ impl Who {
     pub(super) fn caller(&self) -> Caller<'_> {
         match self {
             Self::Guest => Caller::Guest,
-            Self::User(name) => Caller::User(name),
+            Self::Password(name) | Self::Certificate(name) => Caller::User(name),
         }
     }
 }
@@ -140,12 +143,23 @@ impl Unproved {
 /// slash at its end, `/app/` is covered by `/app/*`, and `/v2/keys` without one has no key that a pattern with a slash covers.
 pub(super) fn allows(auth: &Auth, who: &Who, operation: &Operation, path: &[u8]) -> bool {
     let access = access(operation);
-    let written: Cow<'_, [u8]> = match (path, path.last()) {
-        (b"" | b"/", _) => Cow::Borrowed(path),
-        (_, Some(b'/')) => Cow::Owned([access.key, b"/"].concat()),
-        _ => Cow::Borrowed(access.key),
-    };
+    let written = written(access.key, has_slash(path));
     auth.allows(who.caller(), Access { key: &written, ..access })
+}
+
+/// Whether a path of a key was written with a slash at its end.
+fn has_slash(path: &[u8]) -> bool {
+    path.last() == Some(&b'/')
+}
+
+/// Who watches a key that came as `path`. Where users do not count nobody has proved more than a certificate does; should they
+/// count one day, whoever gave a name without proof is a guest.
+pub(super) fn reader(who: Option<Who>, origin: &Origin<'_>, path: &[u8]) -> Reader {
+    let reader = match who {
+        Some(Who::Password(name)) => Reader::by_password(&name),
+        _ => origin.certificate_name().map_or_else(Reader::guest, Reader::by_certificate),
+    };
+    reader.spelled(has_slash(path))
 }
 
 /// What an operation is about to do, and where.

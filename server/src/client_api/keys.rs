@@ -3,6 +3,7 @@
 //! A request is parsed (`params`), carried out by the member, and answered with the headers that v2 clients navigate by. Failures are
 //! counted and logged here, once; values are never logged.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,18 +12,18 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
-use quorate_core::{Action, Auth, ErrorCode, Key, StoreError, StoreIndex};
+use quorate_core::{Action, Auth, Command, ErrorCode, Key, StoreError, StoreIndex, WatchSpec};
 
 use super::body::ApiBody;
-use super::caller::{self, Unproved};
+use super::caller::{self, Unproved, Who};
 use super::content_type;
 use super::counters::Kind;
-use super::params::{self, KeysMethod, KeysRequest, Operation};
+use super::params::{self, KeysMethod, Operation};
 use super::reply::{self, Reply, X_ETCD_CLUSTER_ID, X_ETCD_INDEX, X_RAFT_INDEX, X_RAFT_TERM};
 use super::request_body::FORM_MAX;
 use super::{Origin, Shared};
 use crate::member::{Committed, Member, ProposeError};
-use crate::watch::WatchError;
+use crate::watch::{Reader, WatchError, WatchMode};
 
 /// What the path takes, in etcd's order.
 const METHODS: &str = "HEAD,GET,PUT,POST,DELETE";
@@ -54,13 +55,26 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
         }
     };
     drop(form);
-    if let Some(auth) = caller::enabled(shared)
-        && let Some(refusal) =
-            Box::pin(not_allowed(shared, parts, path, &request.operation, auth, origin)).await
-    {
-        return *refusal;
+    let mut who = None;
+    if let Some(auth) = caller::enabled(shared) {
+        match Box::pin(judge(shared, parts, path, &request.operation, auth, origin)).await {
+            Ok(found) => who = Some(found),
+            Err(refusal) => return *refusal,
+        }
     }
-    carry_out(shared, method, request).await
+    match request.operation {
+        Operation::Watch(spec, mode) => {
+            watch(shared, spec, mode, caller::reader(who, origin, path))
+        }
+        Operation::Read { key, recursive, quorum } => {
+            let kind = kind(method, quorum);
+            counted(shared, kind, read(shared, &key, recursive, quorum)).await
+        }
+        Operation::Write(command) => {
+            let no_value = request.no_value_on_success;
+            counted(shared, kind(method, false), write(shared, command, no_value)).await
+        }
+    }
 }
 
 /// The form of a request that may have one; no bytes if its body is of another type.
@@ -92,60 +106,62 @@ async fn read_form<M: Member, B: Body<Data = Bytes> + Unpin>(
     })
 }
 
-async fn carry_out<M: Member>(
+/// Carries out what is not a watch, and counts it.
+async fn counted<M: Member>(
     shared: &Shared<M>,
-    method: KeysMethod,
-    request: KeysRequest,
+    kind: Kind,
+    work: impl Future<Output = Result<Reply, StoreError>>,
 ) -> Reply {
-    let kind = kind(method, &request.operation);
-    let is_watch = matches!(request.operation, Operation::Watch(..));
     let started = Instant::now();
-    if !is_watch {
-        shared.metrics.received(kind);
-    }
-    let done = match request.operation {
-        Operation::Read { key, recursive, quorum } => read(shared, &key, recursive, quorum).await,
-        Operation::Watch(spec, mode) => match shared.member.watch(spec, mode) {
-            Ok(subscription) => {
-                let index = subscription.index();
-                Ok(success(shared, StatusCode::OK, ApiBody::Watch(Box::new(subscription)), index))
-            }
-            Err(error) => Err(error.into()),
-        },
-        Operation::Write(command) => match shared.member.propose(command).await {
-            Ok(committed) => Ok(written(shared, &committed, request.no_value_on_success)),
-            Err(error) => Err(error.into()),
-        },
-    };
-    match done {
+    shared.metrics.received(kind);
+    match work.await {
         Ok(reply) => {
-            if !is_watch {
-                shared.metrics.succeeded(kind, started.elapsed());
-            }
+            shared.metrics.succeeded(kind, started.elapsed());
             reply
         }
-        Err(error) => {
-            tracing::debug!(
-                ?method,
-                code = error.code.number(),
-                index = error.index.0,
-                "request failed"
-            );
-            shared.metrics.failed(kind, error.code.http_status());
-            failure(shared, &error)
-        }
+        Err(error) => failed(shared, kind, &error),
     }
 }
 
-fn kind(method: KeysMethod, operation: &Operation) -> Kind {
-    match (method, operation) {
-        (KeysMethod::Get, Operation::Read { quorum: true, .. }) => Kind::QuorumGet,
-        (KeysMethod::Get, _) => Kind::Get,
-        (KeysMethod::Head, _) => Kind::Head,
-        (KeysMethod::Put, _) => Kind::Put,
-        (KeysMethod::Post, _) => Kind::Post,
-        (KeysMethod::Delete, _) => Kind::Delete,
+/// Begins a watch. It counts as a request only if it fails, as in etcd.
+fn watch<M: Member>(shared: &Shared<M>, spec: WatchSpec, mode: WatchMode, reader: Reader) -> Reply {
+    match shared.member.watch(spec, mode, reader) {
+        Ok(subscription) => {
+            let index = subscription.index();
+            success(shared, StatusCode::OK, ApiBody::Watch(Box::new(subscription)), index)
+        }
+        // Users or roles have changed since the request was judged.
+        Err(WatchError::Forbidden) => *forbidden(shared, Unproved::Wrong),
+        Err(error) => failed(shared, Kind::Get, &error.into()),
     }
+}
+
+/// A failure, logged and counted.
+fn failed<M: Member>(shared: &Shared<M>, kind: Kind, error: &StoreError) -> Reply {
+    let code = error.code.number();
+    tracing::debug!(?kind, code, index = error.index.0, "request failed");
+    shared.metrics.failed(kind, error.code.http_status());
+    failure(shared, error)
+}
+
+fn kind(method: KeysMethod, quorum: bool) -> Kind {
+    match method {
+        KeysMethod::Get if quorum => Kind::QuorumGet,
+        KeysMethod::Get => Kind::Get,
+        KeysMethod::Head => Kind::Head,
+        KeysMethod::Put => Kind::Put,
+        KeysMethod::Post => Kind::Post,
+        KeysMethod::Delete => Kind::Delete,
+    }
+}
+
+async fn write<M: Member>(
+    shared: &Shared<M>,
+    command: Command,
+    no_value: bool,
+) -> Result<Reply, StoreError> {
+    let committed = shared.member.propose(command).await?;
+    Ok(written(shared, &committed, no_value))
 }
 
 async fn read<M: Member>(
@@ -161,26 +177,30 @@ async fn read<M: Member>(
     Ok(success(shared, StatusCode::OK, ApiBody::full(body), index))
 }
 
-/// The answer to an operation that the caller may not carry out; none if it may. Boxed by its caller, so that the space is taken only
-/// where users count.
-async fn not_allowed<M: Member>(
+/// Who asks, if that one may carry out the operation; the answer if not. Boxed by its caller, so that the space is taken only where
+/// users count.
+async fn judge<M: Member>(
     shared: &Shared<M>,
     parts: &Parts,
     path: &[u8],
     operation: &Operation,
     auth: Arc<Auth>,
     origin: &Origin<'_>,
-) -> Option<Box<Reply>> {
+) -> Result<Who, Box<Reply>> {
     let refused = match caller::identify(shared, &auth, &parts.headers, origin).await {
-        Ok(who) if caller::allows(&auth, &who, operation, path) => return None,
+        Ok(who) if caller::allows(&auth, &who, operation, path) => return Ok(who),
         Ok(_) => Unproved::Wrong,
         Err(unproved) => unproved,
     };
+    Err(forbidden(shared, refused))
+}
+
+fn forbidden<M: Member>(shared: &Shared<M>, refused: Unproved) -> Box<Reply> {
     let error = StoreError::new(ErrorCode::Unauthorized, refused.text(), StoreIndex(0));
     let mut reply = failure(shared, &error);
     *reply.status_mut() = refused.status();
     refused.add_to(reply.headers_mut());
-    Some(Box::new(reply))
+    Box::new(reply)
 }
 
 fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool) -> Reply {

@@ -12,7 +12,7 @@ use crate::member::{
 };
 use crate::raft::figures::Figures;
 use crate::storage::log::Space;
-use crate::watch::{Subscription, WatchError, WatchMode};
+use crate::watch::{Reader, Subscription, WatchError, WatchMode};
 
 /// A member whose applied index is behind what it knows to be committed by more than this is not ready.
 const LAG_MAX: u64 = 5_000;
@@ -36,9 +36,14 @@ impl Member for Node {
         self.0.replica.view(look)
     }
 
-    fn watch(&self, spec: WatchSpec, mode: WatchMode) -> Result<Subscription, WatchError> {
+    fn watch(
+        &self,
+        spec: WatchSpec,
+        mode: WatchMode,
+        reader: Reader,
+    ) -> Result<Subscription, WatchError> {
         self.0.metrics.requests().watched();
-        self.0.replica.watch(spec, mode)
+        self.0.replica.watch(spec, mode, reader)
     }
 
     fn watchers(&self) -> usize {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::{Stream, TryStreamExt as _};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, StoredMembership as Stored};
-use quorate_core::{Batch, MemberId, Roster, RosterMember};
+use quorate_core::{Batch, Command, MemberId, Roster, RosterMember};
 
 use super::elections::Elections;
 use super::snapshots::{SnapshotBuilder, Snapshots, StoredSnapshot};
@@ -86,10 +86,15 @@ impl StateMachine {
         self.replica.clock().applied(batch.stamp);
         let own = self.own;
         let mut outcomes: Vec<(u64, Outcome)> = Vec::new();
-        self.replica.change(index, term, |machine, notify| {
+        self.replica.change(index, term, |machine, tell| {
             for proposal in &batch.proposals {
+                let changes_rights = matches!(proposal.command, Command::ChangeAuth { .. });
+                let before = changes_rights.then(|| Arc::clone(machine.auth()));
                 let applied = machine.apply(batch.stamp, &proposal.command);
-                applied.events().for_each(&mut *notify);
+                if let Some(before) = before {
+                    tell.rights(&before, machine.auth());
+                }
+                applied.events().for_each(|event| tell.event(event));
                 if proposal.origin == own {
                     outcomes.push((proposal.request, applied.outcome));
                 }

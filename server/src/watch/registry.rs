@@ -9,9 +9,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::task::Waker;
 
-use quorate_core::{Event, Key, WatchSpec};
+use quorate_core::{Auth, Event, Key, WatchSpec};
 use slab::Slab;
 
+use super::reader::{Reader, ReaderName, is_outdated, may_read};
 use super::subscription::{After, Slot, WatchEnd};
 use super::{WATCHERS_MAX, WatchError};
 
@@ -24,6 +25,8 @@ pub(super) struct Registry {
     watchers: Slab<Watcher>,
     /// The first watcher of each watched key.
     lists: BTreeMap<ByPath, u32>,
+    /// The names of those watchers that have one.
+    names: BTreeMap<u32, ReaderName>,
     closed: bool,
 }
 
@@ -36,6 +39,8 @@ struct Watcher {
     prev: u32,
     next: u32,
     recursive: bool,
+    has_slash: bool,
+    has_name: bool,
 }
 
 /// A key in the order of its path's bytes, so that what lies below a directory is one range.
@@ -48,7 +53,12 @@ impl Registry {
     }
 
     /// Adds a watcher and returns its place.
-    pub(super) fn insert(&mut self, spec: WatchSpec, slot: Arc<Slot>) -> Result<u32, WatchError> {
+    pub(super) fn insert(
+        &mut self,
+        spec: WatchSpec,
+        slot: Arc<Slot>,
+        reader: Reader,
+    ) -> Result<u32, WatchError> {
         if self.closed {
             return Err(WatchError::Stopped);
         }
@@ -61,7 +71,19 @@ impl Registry {
         if let Some(next) = self.watcher(next) {
             next.prev = place;
         }
-        self.watchers.insert(Watcher { slot, key, since, prev: NOBODY, next, recursive });
+        let Reader { name, has_slash } = reader;
+        let has_name = name.is_some();
+        self.names.extend(name.map(|name| (place, name)));
+        self.watchers.insert(Watcher {
+            slot,
+            key,
+            since,
+            prev: NOBODY,
+            next,
+            recursive,
+            has_slash,
+            has_name,
+        });
         Ok(place)
     }
 
@@ -90,6 +112,24 @@ impl Registry {
         }
     }
 
+    /// Ends the watches that their watchers have no right to any more.
+    pub(super) fn judge(&mut self, before: &Auth, after: &Auth, wakes: &mut Vec<Waker>) {
+        let (watchers, names) = (&self.watchers, &self.names);
+        let judged = watchers.iter().filter_map(|(place, watcher)| {
+            let place = u32::try_from(place).ok()?;
+            let name = if watcher.has_name { names.get(&place) } else { None };
+            let Watcher { key, has_slash, recursive, slot, .. } = watcher;
+            let stays = may_read(after, name, *has_slash, key.as_bytes(), *recursive)
+                && !is_outdated(before, after, name);
+            (!stays).then(|| (place, Arc::clone(slot)))
+        });
+        let leaving: Vec<(u32, Arc<Slot>)> = judged.collect();
+        for (place, slot) in leaving {
+            slot.end(WatchEnd::Forbidden, wakes);
+            self.take(place);
+        }
+    }
+
     /// Ends every watch and admits no more.
     pub(super) fn close(&mut self, wakes: &mut Vec<Waker>) {
         self.closed = true;
@@ -99,6 +139,7 @@ impl Registry {
     /// Ends every watch.
     pub(super) fn end_all(&mut self, end: WatchEnd, wakes: &mut Vec<Waker>) {
         self.lists.clear();
+        self.names.clear();
         for watcher in self.watchers.drain() {
             watcher.slot.end(end, wakes);
         }
@@ -148,6 +189,9 @@ impl Registry {
         else {
             return;
         };
+        if watcher.has_name {
+            self.names.remove(&place);
+        }
         if let Some(next) = self.watcher(watcher.next) {
             next.prev = watcher.prev;
         }

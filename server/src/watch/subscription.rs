@@ -21,6 +21,8 @@ pub enum WatchEnd {
     Overflow,
     /// The member is stopping.
     Stopped,
+    /// The watcher may no longer read what it watches.
+    Forbidden,
 }
 
 /// What comes next on a watch.
@@ -74,6 +76,9 @@ impl Subscription {
 
     /// The next event, or the end.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        if !self.missed.is_empty() && self.live.as_ref().is_some_and(|it| it.slot.is_forbidden()) {
+            self.missed.clear();
+        }
         if let Some(event) = self.missed.pop_front() {
             return Poll::Ready(Next::Event(event));
         }
@@ -165,7 +170,7 @@ impl Slot {
         }
     }
 
-    /// Ends the watch; what it has been told before can still be read.
+    /// Ends the watch; what it has been told before can still be read, unless it may not be read any more.
     pub(super) fn end(&self, end: WatchEnd, wakes: &mut Vec<Waker>) {
         let mut state = self.state.lock();
         match &mut *state {
@@ -175,6 +180,9 @@ impl Slot {
             }
             State::Stream(stream) => {
                 wakes.extend(stream.waker.take());
+                if end == WatchEnd::Forbidden {
+                    stream.events.clear();
+                }
                 stream.end = Some(end);
             }
             State::Told(_) | State::Ended(_) => {}
@@ -204,6 +212,14 @@ impl Slot {
             State::Ended(end) => Next::End(*end),
         };
         Poll::Ready(next)
+    }
+
+    fn is_forbidden(&self) -> bool {
+        match &*self.state.lock() {
+            State::Stream(stream) => stream.end == Some(WatchEnd::Forbidden),
+            State::Ended(end) => *end == WatchEnd::Forbidden,
+            State::Once(_) | State::Told(_) => false,
+        }
     }
 
     fn is_over(&self) -> bool {

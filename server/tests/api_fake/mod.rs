@@ -19,7 +19,7 @@ use quorate_server::member::Role;
 use quorate_server::member::{
     AppendStats, Check, Committed, Follower, Member, MembershipError, ProposeError, Status,
 };
-use quorate_server::watch::{Subscription, Wakes, WatchError, WatchHub, WatchMode};
+use quorate_server::watch::{Reader, Subscription, Wakes, WatchError, WatchHub, WatchMode};
 use tokio::net::TcpListener;
 
 pub(crate) const OWN_ID: MemberId = MemberId(0x2e12_59d4_15f2_a040);
@@ -142,9 +142,14 @@ impl Member for Fake {
         look(&self.0.machine.read(), Stamp(self.0.now.load(Ordering::Relaxed)))
     }
 
-    fn watch(&self, spec: WatchSpec, mode: WatchMode) -> Result<Subscription, WatchError> {
+    fn watch(
+        &self,
+        spec: WatchSpec,
+        mode: WatchMode,
+        reader: Reader,
+    ) -> Result<Subscription, WatchError> {
         let machine = self.0.machine.read();
-        self.0.hub.subscribe(&machine, spec, mode)
+        self.0.hub.subscribe(&machine, spec, mode, reader)
     }
 
     fn watchers(&self) -> usize {

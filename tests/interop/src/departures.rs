@@ -19,7 +19,7 @@ pub struct Departure {
 }
 
 /// All of them.
-pub const DEPARTURES: [Departure; 16] = [
+pub const DEPARTURES: [Departure; 17] = [
     Departure {
         name: "history_hides_hidden_keys",
         etcd: "a recursive watch from history returns events of hidden keys below",
@@ -116,6 +116,12 @@ pub const DEPARTURES: [Departure; 16] = [
         etcd: "a guest who may read exactly /d may read all below it with recursive=true",
         quorate: "that needs a pattern which covers it, as for named users",
         reason: "what is permitted is what is written",
+    },
+    Departure {
+        name: "a_watch_ends_with_the_right_to_read",
+        etcd: "a watch is judged when it begins, and goes on when its user, the role or the password is taken away",
+        quorate: "it ends, without another event, and so do watches of guests when users begin to count",
+        reason: "rights that were taken away are gone, and not only for those who ask anew",
     },
 ];
 

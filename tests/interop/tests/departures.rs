@@ -187,6 +187,36 @@ fn a_guest_reads_no_more_than_is_permitted() {
 }
 
 #[test]
+fn a_watch_ends_with_the_right_to_read() {
+    observe("a_watch_ends_with_the_right_to_read", |cluster| {
+        let asked = |method: &str, path: &str, body: &str| {
+            let request = Request::new(method, path).body("application/json", body);
+            let request = request.header("Authorization", "Basic cm9vdDpycA==");
+            let answer = cluster.http().send(&request).expect("an answer");
+            assert!(matches!(answer.status, 200 | 201), "{method} {path}: {answer}");
+        };
+        asked("PUT", "/v2/auth/users/root", r#"{"user":"root","password":"rp"}"#);
+        asked("PUT", "/v2/auth/roles/r", r#"{"role":"r","permissions":{"kv":{"read":["/k"]}}}"#);
+        // alice:pw
+        asked("PUT", "/v2/auth/users/alice", r#"{"user":"alice","password":"pw","roles":["r"]}"#);
+        let mut nobody = watch(cluster, "/k?wait=true&stream=true");
+        asked("PUT", "/v2/auth/enable", "");
+        asked("PUT", "/v2/auth/roles/guest", r#"{"role":"guest","revoke":{"kv":{"read":["/*"]}}}"#);
+        let request = Request::get("/v2/keys/k?wait=true&stream=true");
+        let request = request.header("Authorization", "Basic YWxpY2U6cHc=");
+        let mut alice = cluster.http().stream(&request).expect("a watch");
+        asked("PUT", "/v2/keys/k", "");
+        let told = event(&mut alice);
+        assert!(told.contains("\"action\":\"set\""), "she may: {told}");
+        asked("PUT", "/v2/auth/users/alice", r#"{"user":"alice","revoke":["r"]}"#);
+        asked("PUT", "/v2/keys/k", "");
+        let heard = [nobody.next_line(SOON), alice.next_line(SOON)].map(|it| it.expect("a stream"));
+        let is_over = heard.iter().all(|it| !matches!(it, Line::Text(_)));
+        (is_over, format!("{heard:?}"))
+    });
+}
+
+#[test]
 fn a_refused_membership_change_says_why() {
     observe_cluster("a_refused_membership_change_says_why", 3, |cluster| {
         let members = cluster.http().send(&Request::get("/v2/members")).expect("an answer").json();
