@@ -37,9 +37,12 @@ struct Unsynced {
 #[derive(Default)]
 struct Volatile {
     unsynced: Mutex<Vec<Unsynced>>,
-    /// Syncs left before one does not return; negative for never.
+    /// Syncs left before one stops; negative for never.
     syncs_left: AtomicI64,
+    /// One is under way, or was.
     stalled: AtomicBool,
+    /// None stops from now on. Never taken back: a sync that is just about to stop must not miss it.
+    released: AtomicBool,
     /// The last write was the log's mark: it is idle.
     marked: AtomicBool,
 }
@@ -65,7 +68,7 @@ impl Disk for Volatile {
     fn sync_data(&self, file: &File) -> io::Result<()> {
         if self.syncs_left.fetch_sub(1, SeqCst) == 0 {
             self.stalled.store(true, SeqCst);
-            while self.stalled.load(SeqCst) {
+            while !self.released.load(SeqCst) {
                 std::thread::yield_now();
             }
         }
@@ -125,7 +128,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_refused() {
         let after = tempfile::tempdir().expect("dir");
         undone += disk.cut(dir.path(), after.path(), &mut random);
         disk.syncs_left.store(-1, SeqCst);
-        disk.stalled.store(false, SeqCst);
+        disk.released.store(true, SeqCst);
         log.close();
         let log = open(after.path(), false).unwrap_or_else(|e| panic!("round {round}: {e}"));
         let (state, entries) = contents(&log);

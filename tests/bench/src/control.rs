@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::clock::Moment;
-use crate::wire::ResponseParser;
+use crate::wire::{Login, ResponseParser};
 
 /// No answer to a control request is bigger.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -27,6 +27,41 @@ pub struct Answer {
 /// When no whole answer came in time.
 pub fn get(endpoint: SocketAddr, path: &str, patience: Duration) -> io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n");
+    exchange(endpoint, request.as_bytes(), patience)
+}
+
+/// `GET path` as a user.
+///
+/// # Errors
+/// When no whole answer came in time.
+pub fn get_as(
+    endpoint: SocketAddr,
+    path: &str,
+    login: &Login,
+    patience: Duration,
+) -> io::Result<Answer> {
+    let login = login.header();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {endpoint}\r\n{login}Connection: close\r\n\r\n");
+    exchange(endpoint, request.as_bytes(), patience)
+}
+
+/// `PUT path` with a body in JSON, as a user.
+///
+/// # Errors
+/// When no whole answer came in time.
+pub fn put_json(
+    endpoint: SocketAddr,
+    path: &str,
+    body: &str,
+    login: &Login,
+    patience: Duration,
+) -> io::Result<Answer> {
+    let (login, length) = (login.header(), body.len());
+    let request = format!(
+        "PUT {path} HTTP/1.1\r\nHost: {endpoint}\r\n{login}Connection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
     exchange(endpoint, request.as_bytes(), patience)
 }
 

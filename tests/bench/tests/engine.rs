@@ -17,6 +17,7 @@ fn plan(responder: &Responder) -> Plan {
             keys: 100,
             order: KeyOrder::Random,
             prefix: "bench".to_owned(),
+            login: None,
         },
         pace: Pace::Closed,
         warmup: Duration::ZERO,

@@ -43,6 +43,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<Verdict> {
             keys: 10_000,
             order: KeyOrder::Random,
             prefix: "bench".to_owned(),
+            login: None,
         },
         pace: Pace::Closed,
         warmup: Duration::from_millis(300),

@@ -195,6 +195,7 @@ impl Scale {
                 keys: self.keys,
                 order: KeyOrder::Random,
                 prefix: "bench".to_owned(),
+                login: None,
             },
             pace: Pace::Closed,
             warmup: self.warmup,

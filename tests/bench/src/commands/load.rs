@@ -8,6 +8,7 @@ use super::Verdict;
 use super::options::{self, option, seconds, value};
 use crate::drive::{KeyOrder, Mix, Pace};
 use crate::measure::{Group, LoadSpec, Scenario, Suite};
+use crate::wire::Login;
 
 pub(super) fn command() -> Command {
     let command = Command::new("load")
@@ -59,6 +60,12 @@ pub(super) fn command() -> Command {
                 .value_parser(seconds),
         )
         .arg(option("seed", "NUMBER", "1", "Chooses the keys").value_parser(value_parser!(u64)))
+        .arg(
+            Arg::new("user").long("user").value_name("NAME:PASSWORD").value_parser(value_parser!(Login)).help(
+                "Requests of this user, by basic authentication. On launched members the load runs three times: before there \
+                 are users, then as a guest and as the user, who is made; servers that run already must know the user",
+            ),
+        )
         .arg(options::spread_option());
     options::with_timing(options::with_target(command))
 }
@@ -87,6 +94,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<Verdict> {
             keys: value(matches, "keys")?,
             order: KeyOrder::Random,
             prefix: "bench".to_owned(),
+            login: None,
         },
         pace: rate.map_or(Pace::Closed, |rate| Pace::Open { rate }),
         warmup: value::<Duration>(matches, "warmup")?,
@@ -95,10 +103,26 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<Verdict> {
         request_timeout: value::<Duration>(matches, "request-timeout")?,
         seed: value(matches, "seed")?,
     };
+    let is_launched = options::endpoints(matches)?.is_empty();
     let group = Group {
         name: "load".to_owned(),
         timing: options::timing(matches),
-        scenarios: vec![Scenario::Load(load)],
+        scenarios: scenarios(load, matches.get_one::<Login>("user"), is_launched),
     };
     options::run_suite(matches, Suite { groups: vec![group], rounds: 1 })
+}
+
+/// The load alone; or, for a user, beside the same without one wherever that is for us to arrange.
+fn scenarios(load: LoadSpec, user: Option<&Login>, is_launched: bool) -> Vec<Scenario> {
+    let Some(user) = user else { return vec![Scenario::Load(load)] };
+    let named = |who: &str, login: Option<&Login>| {
+        let mix = Mix { login: login.cloned(), ..load.mix.clone() };
+        Scenario::Load(LoadSpec { name: format!("{}, {who}", load.name), mix, ..load.clone() })
+    };
+    let as_user = named("as a user", Some(user));
+    if !is_launched {
+        return vec![as_user];
+    }
+    let guest = named("as a guest", None);
+    vec![named("no users", None), Scenario::Users(user.clone()), guest, as_user]
 }

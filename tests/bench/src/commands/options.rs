@@ -186,11 +186,27 @@ pub(crate) fn run_suite(matches: &ArgMatches, mut suite: Suite) -> anyhow::Resul
     writeln!(out, "{}\n\n{body}\n{LEGEND}\n{faults}", machine.lines().join("\n"))
         .context("could not print the table")?;
     if let Some(path) = matches.get_one::<PathBuf>("json") {
-        let command: Vec<String> = std::env::args().skip(1).collect();
+        let command = without_password(std::env::args().skip(1));
         write_json(path, &to_json(&machine, &command, &records))?;
     }
     let valid = records.iter().all(|record| record.invalid.is_none());
     Ok(if valid { Verdict::Valid } else { Verdict::Invalid })
+}
+
+/// The command line as it may be shown: a user's password is nobody's business who reads the records.
+fn without_password(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut is_user = false;
+    let shown = words.map(|word| {
+        let (flag, value) = word.split_once('=').unwrap_or((&word, ""));
+        let login = if std::mem::take(&mut is_user) { &word } else { value };
+        let has_password = flag == "--user" || login == word;
+        is_user = word == "--user";
+        match login.split_once(':').filter(|_| has_password) {
+            Some((name, _)) => format!("{}:***", &word[..word.len() - login.len() + name.len()]),
+            None => word,
+        }
+    });
+    shown.collect()
 }
 
 fn target(matches: &ArgMatches) -> anyhow::Result<Target> {
@@ -228,6 +244,19 @@ fn write_json(path: &Path, json: &serde_json::Value) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_password_is_written_down() {
+        let shown = |words: &[&str]| without_password(words.iter().map(|it| (*it).to_owned()));
+        assert_eq!(
+            shown(&["load", "--user=a:b:c", "--json=x:y"]),
+            ["load", "--user=a:***", "--json=x:y"]
+        );
+        assert_eq!(
+            shown(&["--user", "a:b=c", "--endpoint", "h:1"]),
+            ["--user", "a:***", "--endpoint", "h:1"]
+        );
+    }
 
     #[test]
     fn times_are_seconds_within_a_day() {

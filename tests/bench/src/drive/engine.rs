@@ -103,8 +103,8 @@ impl<'plan> Engine<'plan> {
         }
         let mix = &plan.mix;
         let templates = plan.endpoints.iter().map(|endpoint| Templates {
-            put: Template::put(*endpoint, &mix.prefix, mix.value_bytes),
-            read: Template::read(*endpoint, &mix.prefix, mix.quorum),
+            put: Template::put(*endpoint, &mix.prefix, mix.value_bytes, mix.login.as_ref()),
+            read: Template::read(*endpoint, &mix.prefix, mix.quorum, mix.login.as_ref()),
         });
         let start = Moment::now();
         let window_start = start.after(plan.warmup);

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::wire::Login;
+
 /// One load run. Connection `i` belongs to endpoint `i` modulo their number.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,6 +43,8 @@ pub struct Mix {
     pub order: KeyOrder,
     /// The directory the keys are in, without slashes at its ends.
     pub prefix: String,
+    /// Who asks; nobody in particular if not given.
+    pub login: Option<Login>,
 }
 
 /// How the next key is chosen.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::record::Metric;
+use super::users;
 use crate::drive::{self, KeyOrder, Mix, Pace, Plan, Tally};
 use crate::servers::{Processes, leader_of};
 
@@ -57,6 +58,10 @@ impl LoadSpec {
             Spread::All => endpoints.to_vec(),
             Spread::Leader => vec![leader_of(endpoints)?],
         };
+        if let Some(login) = &self.mix.login {
+            // Also has the password compared before 64 connections ask for it at once.
+            users::assert_checked(&endpoints, login)?;
+        }
         drive::run(&self.plan(endpoints), servers)
     }
 

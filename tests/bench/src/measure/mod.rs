@@ -5,6 +5,7 @@ mod load;
 mod record;
 mod suite;
 mod takeover;
+mod users;
 mod watchers;
 
 pub use fanout::FanoutSpec;

@@ -9,8 +9,11 @@ use super::fanout::FanoutSpec;
 use super::load::LoadSpec;
 use super::record::{Metric, Record};
 use super::takeover::TakeoverSpec;
+use super::users;
+use crate::clock::Moment;
 use crate::interrupt;
 use crate::servers::{Cluster, DataRoot, Formation, Processes, Subject, Timing, leader_of};
+use crate::wire::Login;
 
 /// Groups to run, and how often.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub enum Scenario {
     Fanout(FanoutSpec),
     /// Loss of the leader.
     Takeover(TakeoverSpec),
+    /// Users that count from now on.
+    Users(Login),
     /// Memory of the servers after what came before in the group.
     Memory {
         /// Name in the tables.
@@ -206,6 +211,7 @@ impl Scenario {
             Self::Load(load) => &load.name,
             Self::Fanout(fanout) => &fanout.name,
             Self::Takeover(takeover) => &takeover.name,
+            Self::Users(_) => "users",
             Self::Memory { name } => name,
         }
     }
@@ -226,6 +232,17 @@ fn run_one(scenario: &Scenario, servers: &mut Servers<'_>) -> Outcome {
                 anyhow::bail!(
                     "a takeover needs a launched cluster: no server is struck down that we did not start"
                 )
+            }
+        },
+        Scenario::Users(login) => match servers {
+            Servers::Launched(_) => {
+                let begun = Moment::now();
+                users::establish(&endpoints, login)?;
+                let took = Moment::now().since(begun).as_secs_f64() * 1e3;
+                Ok((vec![Metric::note("made to count", "ms", took)], None))
+            }
+            Servers::Attached(..) => {
+                anyhow::bail!("no users are made at servers that we did not start")
             }
         },
         Scenario::Memory { .. } => memory(&processes, &endpoints),

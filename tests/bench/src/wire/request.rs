@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 
+use super::Login;
+
 /// Digits of a key's number: enough for a thousand million keys, always all written.
 pub const KEY_DIGITS: usize = 9;
 
@@ -22,11 +24,12 @@ pub struct Template {
 impl Template {
     /// `PUT` of a value of `value_bytes` to a key below `prefix`, as a form, the way v2 clients send it.
     #[must_use]
-    pub fn put(host: SocketAddr, prefix: &str, value_bytes: usize) -> Self {
+    pub fn put(host: SocketAddr, prefix: &str, value_bytes: usize, login: Option<&Login>) -> Self {
+        let login = login.map(Login::header).unwrap_or_default();
         let zeros = "0".repeat(KEY_DIGITS);
         let line = format!("PUT /v2/keys/{prefix}/");
         let head = format!(
-            "{line}{zeros} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+            "{line}{zeros} HTTP/1.1\r\nHost: {host}\r\n{login}Content-Type: application/x-www-form-urlencoded\r\n\
              Content-Length: {}\r\n\r\nvalue=",
             "value=".len() + value_bytes
         );
@@ -40,12 +43,13 @@ impl Template {
 
     /// `GET` of a key below `prefix`; linearizable when `quorum`.
     #[must_use]
-    pub fn read(host: SocketAddr, prefix: &str, quorum: bool) -> Self {
+    pub fn read(host: SocketAddr, prefix: &str, quorum: bool, login: Option<&Login>) -> Self {
+        let login = login.map(Login::header).unwrap_or_default();
         let zeros = "0".repeat(KEY_DIGITS);
         let line = format!("GET /v2/keys/{prefix}/");
         // The parameters the stock clients always send.
         let bytes = format!(
-            "{line}{zeros}?quorum={quorum}&recursive=false&sorted=false HTTP/1.1\r\nHost: {host}\r\n\r\n"
+            "{line}{zeros}?quorum={quorum}&recursive=false&sorted=false HTTP/1.1\r\nHost: {host}\r\n{login}\r\n"
         );
         Self { bytes: bytes.into_bytes(), key_at: line.len(), value_at: None }
     }
@@ -82,7 +86,7 @@ mod tests {
     #[test]
     fn a_put_is_a_form_whose_length_is_true() {
         for value_bytes in [0, 1, 15, 16, 17, 256] {
-            let mut template = Template::put(host(), "bench", value_bytes);
+            let mut template = Template::put(host(), "bench", value_bytes, None);
             let text = String::from_utf8(template.fill(42, 0xbeef).to_vec()).expect("text");
             let (head, body) = text.split_once("\r\n\r\n").expect("a head");
             assert!(
@@ -101,11 +105,25 @@ mod tests {
 
     #[test]
     fn a_read_names_its_key_and_consistency() {
-        let mut template = Template::read(host(), "a/b", true);
+        let mut template = Template::read(host(), "a/b", true, None);
         let text = String::from_utf8(template.fill(1_234_567_890, 1).to_vec()).expect("text");
         assert!(text.starts_with(
             "GET /v2/keys/a/b/234567890?quorum=true&recursive=false&sorted=false HTTP/1.1\r\n"
         ));
         assert!(text.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_login_is_in_the_head_of_both() {
+        let login = Login { name: "alice".to_owned(), password: "pw".to_owned() };
+        for mut template in [
+            Template::put(host(), "bench", 16, Some(&login)),
+            Template::read(host(), "bench", false, Some(&login)),
+        ] {
+            let text = String::from_utf8(template.fill(42, 1).to_vec()).expect("text");
+            let (head, _) = text.split_once("\r\n\r\n").expect("a head");
+            assert!(head.contains("/bench/000000042"), "{head}");
+            assert!(head.contains("\r\nAuthorization: Basic YWxpY2U6cHc="), "{head}");
+        }
     }
 }
