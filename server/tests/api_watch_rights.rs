@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use quorate_core::auth::{Edit, PasswordHash, Role, User};
 use quorate_core::{Command, Key, Machine, Stamp, Ttl, Value, WatchSpec};
 use quorate_server::watch::{
-    Next, Reader, Subscription, Wakes, WatchEnd, WatchError, WatchHub, WatchMode,
+    Next, Reader, Subscription, WatchEnd, WatchError, WatchHub, WatchMode,
 };
 
 #[derive(Default)]
@@ -22,14 +22,14 @@ impl Store {
         let before = Arc::clone(self.machine.auth());
         let command = Command::ChangeAuth { revision: before.revision(), edits };
         self.machine.apply(Stamp(1), &command);
-        self.hub.rights_changed(&before, self.machine.auth(), &mut Wakes::default());
+        self.hub.rights_changed(&before, self.machine.auth(), &mut self.hub.wakes());
     }
 
     fn set(&mut self, key: &str) {
         let (key, value) = (Key::parse(key.as_bytes()).unwrap(), Value::from("v"));
         let set = Command::Set { key, value, dir: false, ttl: Ttl::Permanent, refresh: false };
         for event in self.machine.apply(Stamp(1), &set).events() {
-            self.hub.notify(event, &mut Wakes::default());
+            self.hub.notify(event, &mut self.hub.wakes());
         }
     }
 
