@@ -3,7 +3,6 @@
 //! A request is parsed (`params`), carried out by the member, and answered with the headers that v2 clients navigate by. Failures are
 //! counted and logged here, once; values are never logged.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,26 +54,38 @@ pub(super) async fn answer<M: Member, B: Body<Data = Bytes> + Unpin>(
         }
     };
     drop(form);
-    let mut who = None;
-    if let Some(auth) = caller::enabled(shared) {
-        match Box::pin(judge(shared, parts, path, &request.operation, auth, origin)).await {
-            Ok(found) => who = Some(found),
-            Err(refusal) => return *refusal,
+    let no_value = request.no_value_on_success;
+    let work = {
+        // Gone before anything else is awaited: its space would be every connection's.
+        let who = match caller::enabled(shared) {
+            None => None,
+            Some(auth) => {
+                match Box::pin(judge(shared, parts, path, &request.operation, auth, origin)).await {
+                    Ok(who) => Some(who),
+                    Err(refusal) => return *refusal,
+                }
+            }
+        };
+        match request.operation {
+            Operation::Watch(spec, mode) => {
+                return watch(shared, spec, mode, caller::reader(who, origin, path));
+            }
+            Operation::Read { key, recursive, quorum } => Work::Read { key, recursive, quorum },
+            Operation::Write(command) => Work::Write(command, no_value),
         }
-    }
-    match request.operation {
-        Operation::Watch(spec, mode) => {
-            watch(shared, spec, mode, caller::reader(who, origin, path))
-        }
-        Operation::Read { key, recursive, quorum } => {
-            let kind = kind(method, quorum);
-            counted(shared, kind, read(shared, &key, recursive, quorum)).await
-        }
-        Operation::Write(command) => {
-            let no_value = request.no_value_on_success;
-            counted(shared, kind(method, false), write(shared, command, no_value)).await
-        }
-    }
+    };
+    carry_out(shared, method, work).await
+}
+
+/// What takes time and has one answer.
+enum Work {
+    Read {
+        key: Key,
+        recursive: bool,
+        quorum: bool,
+    },
+    /// Without values in the answer, if so.
+    Write(Command, bool),
 }
 
 /// The form of a request that may have one; no bytes if its body is of another type.
@@ -106,15 +117,18 @@ async fn read_form<M: Member, B: Body<Data = Bytes> + Unpin>(
     })
 }
 
-/// Carries out what is not a watch, and counts it.
-async fn counted<M: Member>(
-    shared: &Shared<M>,
-    kind: Kind,
-    work: impl Future<Output = Result<Reply, StoreError>>,
-) -> Reply {
+async fn carry_out<M: Member>(shared: &Shared<M>, method: KeysMethod, work: Work) -> Reply {
+    let kind = kind(method, &work);
     let started = Instant::now();
     shared.metrics.received(kind);
-    match work.await {
+    let done = match work {
+        Work::Read { key, recursive, quorum } => read(shared, &key, recursive, quorum).await,
+        Work::Write(command, no_value) => match shared.member.propose(command).await {
+            Ok(committed) => Ok(written(shared, &committed, no_value)),
+            Err(error) => Err(error.into()),
+        },
+    };
+    match done {
         Ok(reply) => {
             shared.metrics.succeeded(kind, started.elapsed());
             reply
@@ -144,24 +158,15 @@ fn failed<M: Member>(shared: &Shared<M>, kind: Kind, error: &StoreError) -> Repl
     failure(shared, error)
 }
 
-fn kind(method: KeysMethod, quorum: bool) -> Kind {
-    match method {
-        KeysMethod::Get if quorum => Kind::QuorumGet,
-        KeysMethod::Get => Kind::Get,
-        KeysMethod::Head => Kind::Head,
-        KeysMethod::Put => Kind::Put,
-        KeysMethod::Post => Kind::Post,
-        KeysMethod::Delete => Kind::Delete,
+fn kind(method: KeysMethod, work: &Work) -> Kind {
+    match (method, work) {
+        (KeysMethod::Get, Work::Read { quorum: true, .. }) => Kind::QuorumGet,
+        (KeysMethod::Get, _) => Kind::Get,
+        (KeysMethod::Head, _) => Kind::Head,
+        (KeysMethod::Put, _) => Kind::Put,
+        (KeysMethod::Post, _) => Kind::Post,
+        (KeysMethod::Delete, _) => Kind::Delete,
     }
-}
-
-async fn write<M: Member>(
-    shared: &Shared<M>,
-    command: Command,
-    no_value: bool,
-) -> Result<Reply, StoreError> {
-    let committed = shared.member.propose(command).await?;
-    Ok(written(shared, &committed, no_value))
 }
 
 async fn read<M: Member>(
