@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quorate_core::{Command, ErrorCode, Key, Ttl, Value, WatchSpec};
 use quorate_server::embedded::Embedded;
 use quorate_server::member::{Member as _, ProposeError};
-use quorate_server::watch::{Next, Subscription, WatchMode};
+use quorate_server::watch::{Next, Reader, Subscription, WatchMode};
 
 use super::{Changed, Feed, Layout, Store, StoreError, Versioned, Written};
 
@@ -108,9 +108,9 @@ impl Feed for EmbeddedFeed {
         let Some(watch) = &mut self.watch else {
             let spec =
                 WatchSpec { key: self.store.layout.prefix().clone(), recursive: true, since: 0 };
-            match self.store.member.member().watch(spec, WatchMode::Stream) {
+            match self.store.member.member().watch(spec, WatchMode::Stream, Reader::guest()) {
                 Ok(watch) => self.watch = Some(watch),
-                // Only a store that stops refuses this watch.
+                // Only a store that stops refuses this watch: nobody makes users in it.
                 Err(_) => std::future::pending().await,
             }
             return Changed::Everything;
