@@ -24,6 +24,14 @@ pub struct Registration {
     pub created: u64,
 }
 
+impl Registration {
+    /// The member that it registers, whose ID is salted with `token`; none if no member can have made it.
+    #[must_use]
+    pub fn listed(&self, token: &str) -> Option<Listed> {
+        parse(self, token).ok()
+    }
+}
+
 /// How things stand for this member.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Standing {

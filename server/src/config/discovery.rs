@@ -31,6 +31,8 @@ pub struct Discovery {
     pub timeout: Option<Duration>,
     /// What a member does that comes when all places are taken (`--discovery-fallback`).
     pub fallback: Fallback,
+    /// Whether a service of ours is told how this member is (`--discovery-report`).
+    pub reports: bool,
     /// Where names are looked up (`--dns-server`).
     pub dns: Dns,
     /// How the connection to the service is protected, if its URL asks for it (`--discovery-cacert`, `--discovery-cert`,
@@ -181,6 +183,7 @@ pub(super) fn config(settings: &Settings) -> Result<Discovery, ConfigError> {
             "proxy" => Fallback::Proxy,
             _ => Fallback::Exit,
         },
+        reports: value::boolean(settings.text("discovery-report")).unwrap_or_default(),
         dns: dns(settings)?,
         tls: tls(settings)?,
     })

@@ -45,6 +45,27 @@ impl Protection {
         self.peer.as_ref().map(acceptor)
     }
 
+    /// What opens connections to other members to see whether it can: failures are the caller's to tell, and are not logged.
+    pub(super) fn probing_connector(&self) -> Arc<dyn Connector> {
+        match &self.peer {
+            Some(TlsSide { credentials, .. }) => {
+                let failures = Arc::new(Failures::unlogged(credentials.side()));
+                Arc::new(TlsConnector::new(Arc::clone(credentials), failures))
+            }
+            None => Arc::new(PlainConnector),
+        }
+    }
+
+    /// What is shown to other members, if anything is.
+    pub(super) fn peer_credentials(&self) -> Option<Arc<Credentials>> {
+        self.peer.as_ref().map(|side| Arc::clone(&side.credentials))
+    }
+
+    /// What is shown to clients, if anything is.
+    pub(super) fn client_credentials(&self) -> Option<Arc<Credentials>> {
+        self.client.as_ref().map(|side| Arc::clone(&side.credentials))
+    }
+
     /// What opens connections to other members.
     pub(super) fn peer_connector(&self) -> Arc<dyn Connector> {
         match &self.peer {
@@ -56,12 +77,17 @@ impl Protection {
     }
 }
 
-/// What opens connections to the discovery service. It is of use for minutes, so its files are read once.
-pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>, TlsError> {
+/// What opens connections to the discovery service; its files are kept fresh by a task on `runtime`.
+pub(super) fn discovery_connector(
+    config: &Config,
+    runtime: &Handle,
+) -> Result<Arc<dyn Connector>, TlsError> {
     Ok(match &config.discovery.tls {
         Some(settings) => {
             let failures = Arc::new(Failures::new(settings.side));
-            Arc::new(TlsConnector::new(Credentials::load(settings.clone())?, failures))
+            let credentials = Credentials::load(settings.clone())?;
+            runtime.spawn(Arc::clone(&credentials).keep_fresh());
+            Arc::new(TlsConnector::new(credentials, failures))
         }
         None => Arc::new(PlainConnector),
     })

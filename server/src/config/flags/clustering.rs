@@ -113,6 +113,13 @@ const FLAGS: &[Flag] = &[
          is proxy.",
     ),
     used(
+        "discovery-report",
+        Kind::Bool,
+        "true",
+        "Tell quorate-discovery, for its status page and for who follows the cluster by it, how far this member is, its clock, \
+         whom it reaches, what is wrong with certificates, and the cluster's members. Any other registry is told nothing.",
+    ),
+    used(
         "discovery-cacert",
         Kind::Path,
         "",
