@@ -217,8 +217,9 @@ impl<S: Store> Service<S> {
                 if token.entry(member).is_none() {
                     return Err(Refusal::NoSuchMember(member.clone()));
                 }
-                let change = if has_started { token.started(member, now())? } else { None };
-                Ok((token.id.clone(), change))
+                let started = if has_started { token.started(member, now())? } else { None };
+                let kept = started.as_ref().unwrap_or(token).kept(now(), &self.shared.rules);
+                Ok((token.id.clone(), kept.or(started)))
             })
             .await?;
         let key = self.shared.layout.report(&id, member);

@@ -132,6 +132,10 @@ impl Desk {
                 let change = self.token.started(&MemberKey::parse(member)?, now)?;
                 self.store(change)
             }
+            ["kept"] => {
+                let change = self.token.kept(now, rules);
+                self.store(change)
+            }
             ["remove", member] => self
                 .token
                 .remove(&MemberKey::parse(member)?, now)

@@ -135,11 +135,7 @@ impl Claim {
         name: &str,
         mut peer_urls: Vec<String>,
     ) -> Result<Self, ClaimError> {
-        // People copy names from the status page into a shell.
-        let is_usable = |c: char| c.is_alphanumeric() || NAME_SIGNS.contains(&c);
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_usable) {
-            return Err(ClaimError::Name(cut(name)));
-        }
+        check_name(name)?;
         if peer_urls.is_empty() {
             return Err(ClaimError::Form(cut(name)));
         }
@@ -178,7 +174,18 @@ pub fn is_loopback(url: &str) -> bool {
     })
 }
 
-fn check_url(url: &str) -> Result<(), &'static str> {
+/// Refuses a name that cannot stand in a list of members.
+pub(super) fn check_name(name: &str) -> Result<(), ClaimError> {
+    // People copy names from the status page into a shell.
+    let is_usable = |c: char| c.is_alphanumeric() || NAME_SIGNS.contains(&c);
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_usable) {
+        return Err(ClaimError::Name(cut(name)));
+    }
+    Ok(())
+}
+
+/// Refuses a URL that others cannot connect to as it stands, with what is wrong.
+pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
     if url.len() > URL_BYTES_MAX {
         return Err("it is too long");
     }

@@ -6,6 +6,7 @@
 
 pub mod capability;
 pub mod claim;
+pub mod membership;
 pub mod moment;
 pub mod poll;
 pub mod refusal;
@@ -16,6 +17,7 @@ pub mod token;
 
 pub use capability::{Capability, Digest, Grants, Secret, TokenId};
 pub use claim::{Claim, ClaimError, MemberKey};
+pub use membership::{Membership, Present};
 pub use moment::Moment;
 pub use poll::{Scope, Waits};
 pub use refusal::Refusal;

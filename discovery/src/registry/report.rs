@@ -1,11 +1,12 @@
-//! What a waiting member last said of itself: its clock, whom it reaches, what is wrong with its certificates. For people; no decision
-//! about a token depends on it.
+//! What a member last said of itself: its clock, whom it reaches, what is wrong with its certificates, where clients find it, and who
+//! else is in its cluster. For people, and for those who look the cluster up; no decision about who may register depends on it.
 //!
 //! Invariant: a stored report is small, whatever was sent.
 
 use serde::{Deserialize, Serialize};
 
 use super::claim::MemberKey;
+use super::membership::{Membership, check_urls};
 use super::moment::Moment;
 use super::refusal::Refusal;
 use super::size::SIZE_MAX;
@@ -57,6 +58,15 @@ pub struct Sent {
     pub reach: Vec<Reach>,
     /// What is wrong with certificates, its own or others', one sentence each.
     pub certificate_problems: Vec<String>,
+    /// Where clients reach it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub client_urls: Vec<String>,
+    /// Where its `/metrics` is; the client URLs if none is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics_urls: Vec<String>,
+    /// Who is in its cluster, once it is formed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub membership: Option<Membership>,
 }
 
 /// What is stored of it.
@@ -76,7 +86,7 @@ impl Report {
     /// Checks and cuts what was sent.
     ///
     /// # Errors
-    /// It has more of something than any member has to tell.
+    /// It has more of something than any member has to tell, or a URL that nobody else can connect to.
     pub fn new(mut sent: Sent, now: Moment) -> Result<Self, Refusal> {
         if sent.reach.len() > usize::from(SIZE_MAX)
             || sent.certificate_problems.len() > PROBLEMS_MAX
@@ -90,6 +100,11 @@ impl Report {
         for reach in &mut sent.reach {
             MemberKey::parse(reach.member.as_str())?;
             cut(&mut reach.detail);
+        }
+        check_urls("client_urls", &sent.client_urls)?;
+        check_urls("metrics_urls", &sent.metrics_urls)?;
+        if let Some(membership) = &sent.membership {
+            membership.check()?;
         }
         let clock_offset_ms = sent.clock_ms.map(|clock| clock.wrapping_sub(now.0).cast_signed());
         Ok(Self { at: now, clock_offset_ms, sent })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::claim::MemberKey;
+use super::membership::{self, Membership};
 use super::moment::Moment;
 use super::report::Report;
 use super::token::Token;
@@ -36,6 +37,8 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// All members as `--initial-cluster` has them, once the token is sealed.
     pub initial_cluster: Option<String>,
+    /// Who is in the cluster by the newest word of its members, once they have given it.
+    pub membership: Option<Membership>,
 }
 
 /// One member.
@@ -85,6 +88,7 @@ impl Status {
             now: now.to_string(),
             initial_cluster: token.sealed.map(|_| values.collect::<Vec<_>>().join(",")),
             members: members.collect(),
+            membership: token.sealed.and_then(|_| membership::newest(token, reports)),
         }
     }
 }

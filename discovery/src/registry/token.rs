@@ -265,6 +265,18 @@ impl Token {
         Ok(Some(token))
     }
 
+    /// A member of a formed cluster reports, so the cluster lives: its list is kept for as long again as after the last registration.
+    /// Nothing changes while more than half of that time is left, so that a token is not written with each report.
+    #[must_use]
+    pub fn kept(&self, now: Moment, rules: &Rules) -> Option<Self> {
+        let is_sealed = self.stage(now) == Stage::Sealed;
+        (is_sealed && self.expires.since(now) < rules.sealed_ttl / 2).then(|| {
+            let mut token = self.clone();
+            token.expires = now.after(rules.sealed_ttl);
+            token
+        })
+    }
+
     /// Ends the token for good; nothing changes when it is over already.
     #[must_use]
     pub fn revoke(&self, now: Moment) -> Option<Self> {

@@ -93,7 +93,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "sealed-ttl",
         "SECONDS",
         "2592000",
-        "How long the list of members is kept after all have registered.",
+        "How long the list of members is kept after all have registered. While members of the cluster report, it is kept for at least half as long after each report.",
     ),
     flag(
         "memory",

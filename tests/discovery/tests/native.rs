@@ -64,6 +64,40 @@ fn a_life_in_the_native_api() {
 }
 
 #[test]
+fn members_of_a_formed_cluster_report_who_is_in_it() {
+    let service = Service::start(&[]);
+    let token = service.token(1);
+    service.register(&token, "a1", "one=http://10.0.0.1:2380");
+    let report = |body: &Value| {
+        let request = Request::new("PUT", "/v1/tokens/-/members/a1/report")
+            .body("application/json", body.to_string());
+        service.send(&bearer(request, &token.join))
+    };
+    let listed =
+        json!({"id": "b2", "name": "", "peer_urls": ["http://10.0.0.2:2380"], "client_urls": []});
+    let body = json!({
+        "progress": "started",
+        "client_urls": ["http://10.0.0.1:2379"],
+        "membership": {"index": 17, "members": [listed]},
+    });
+    assert_eq!(report(&body).status, 204);
+    let status = service.status(&token);
+    assert_eq!(status["membership"], body["membership"], "{status}");
+    assert_eq!(status["members"][0]["report"]["client_urls"], body["client_urls"]);
+    // What it does not repeat is not kept.
+    assert_eq!(report(&json!({"progress": "started"})).status, 204);
+    assert_eq!(service.status(&token)["membership"], Value::Null);
+    for bad in [
+        json!({"client_urls": ["http://user:secret@10.0.0.1:2379"]}),
+        json!({"metrics_urls": ["unix:///run/x"]}),
+        json!({"membership": {"index": 1, "members": []}}),
+        json!({"membership": {"members": [listed]}}),
+    ] {
+        assert_problem(&report(&bad), 400, "bad_request");
+    }
+}
+
+#[test]
 fn events_tell_the_whole_token_at_once_and_after_each_change() {
     let service = Service::start(&[]);
     let token = service.token(2);
