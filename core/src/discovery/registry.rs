@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Learned, member};
 use crate::bootstrap::Listed;
+use crate::ids::MemberId;
 use crate::peer_urls;
 
 /// The largest cluster that a token may ask for: far above any that makes sense, far below what would hurt.
@@ -25,10 +26,11 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// The member that it registers, whose ID is salted with `token`; none if no member can have made it.
+    /// The member that it registers, under the ID that its key is; none if no member can have made it.
     #[must_use]
-    pub fn listed(&self, token: &str) -> Option<Listed> {
-        parse(self, token).ok()
+    pub fn listed(&self) -> Option<Listed> {
+        let id = MemberId(u64::from_str_radix(&self.key, 16).ok()?);
+        parse(self, "").ok().map(|listed| Listed { id, ..listed })
     }
 }
 

@@ -134,7 +134,7 @@ impl<'a> Registry<'a> {
         let newest = newest.filter_map(|node| node["modifiedIndex"].as_u64()).max();
         self.index = index.or(newest).unwrap_or_default();
         if self.http.takes_reports() {
-            tell(&self.reports, self.file, &self.token, &registrations);
+            tell(&self.reports, self.file, &registrations);
         }
         registry::judge(&self.own, &self.token, size, &registrations)
             .map_err(|error| Trouble::Final(error.to_string()))
@@ -187,16 +187,11 @@ impl<'a> Registry<'a> {
 }
 
 /// Tells those who report who has registered with a service that takes reports.
-pub(super) fn tell(
-    reports: &Reports,
-    file: &LearnedFile,
-    token: &str,
-    registrations: &[Registration],
-) {
+pub(super) fn tell(reports: &Reports, file: &LearnedFile, registrations: &[Registration]) {
     if let Err(error) = file.reports_are_taken() {
         tracing::debug!(%error, "that the service takes reports is forgotten by the next start");
     }
-    reports.registered(registrations.iter().filter_map(|it| it.listed(token)).collect());
+    reports.registered(registrations.iter().filter_map(Registration::listed).collect());
     reports.are_taken();
 }
 

@@ -124,7 +124,7 @@ impl<'a> TokenApi<'a> {
 
     fn judge(&self, status: &Status) -> Result<Look, Trouble> {
         let registrations: Vec<Registration> = status.members.iter().map(registration).collect();
-        tell(&self.reports, self.file, &self.token.secret, &registrations);
+        tell(&self.reports, self.file, &registrations);
         let judged = registry::judge(&self.own, &self.token.secret, status.size, &registrations)
             .map_err(|error| Trouble::Final(error.to_string()))?;
         Ok(match judged {

@@ -40,7 +40,7 @@ const LOOK_PAUSE_STARTING: Duration = Duration::from_millis(250);
 /// What is new is told together with what else is new in the next moment; and the start is not held up by it.
 const GATHER: Duration = Duration::from_millis(200);
 /// A service that takes no reports is asked again after this, at first.
-const PAUSE_MIN: Duration = Duration::from_secs(5);
+const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// And after no more than this: it tells nobody when it is back.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A member that waits does so for minutes, and is looked at.

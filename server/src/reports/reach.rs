@@ -16,7 +16,7 @@ use quorate_transport::endpoint::Endpoint;
 use quorate_transport::http_client::{ClientError, Connector, send};
 use quorate_transport::tls::CertificateFault;
 
-use super::message::{MEMBERS_MAX, Reach};
+use super::message::{REACH_MAX, Reach};
 
 /// Answered from the first moment on, by etcd's members, too.
 const PATH: &str = "/raft/probing";
@@ -48,7 +48,7 @@ impl Prober {
 
     /// Whom of `known` but `own` this member reaches, and what is wrong with certificates on the way.
     pub(super) async fn reach(&self, own: MemberId, known: &[Listed]) -> (Vec<Reach>, Vec<String>) {
-        let others = known.iter().filter(|known| known.id != own).take(MEMBERS_MAX);
+        let others = known.iter().filter(|known| known.id != own).take(REACH_MAX);
         let asked = others.map(|other| async move { (other.id, self.probe(other).await) });
         let mut problems = Vec::new();
         let answers = futures_util::future::join_all(asked).await;

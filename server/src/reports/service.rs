@@ -194,8 +194,82 @@ fn final_trouble(reason: String) -> Untaken {
 #[cfg(test)]
 mod tests {
     use quorate_transport::http_client::PlainConnector;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
+    use crate::reports::message::Progress;
+
+    /// Answers so many requests, each on a connection of its own, by what is in them; gives back what they were.
+    async fn answering(
+        listener: TcpListener,
+        count: usize,
+        answer: fn(&str) -> &'static str,
+    ) -> Vec<String> {
+        let mut asked = Vec::new();
+        for _ in 0..count {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = String::new();
+            while !text.ends_with('}') {
+                let mut bytes = [0; 4096];
+                let read = stream.read(&mut bytes).await.unwrap();
+                text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+            }
+            let head = answer(&text);
+            let all = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(all.as_bytes()).await.unwrap();
+            asked.push(text);
+        }
+        asked
+    }
+
+    async fn service() -> (Service, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let endpoints = vec![Endpoint::tcp("127.0.0.1", 1), Endpoint::tcp("127.0.0.1", port)];
+        let token = DiscoveryToken { secret: "s".repeat(32), endpoints };
+        (Service::of_token(&token, Arc::new(PlainConnector)), listener)
+    }
+
+    fn message() -> Message {
+        Message {
+            progress: Progress::Started,
+            clock_ms: 1,
+            program: String::new(),
+            reach: Vec::new(),
+            certificate_problems: Vec::new(),
+            client_urls: vec!["http://h:1".to_owned()],
+            metrics_urls: Vec::new(),
+            membership: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_older_service_is_sent_what_it_knows() {
+        let (mut service, listener) = service().await;
+        let knows = |asked: &str| {
+            if asked.contains("client_urls") { "400 Bad Request" } else { "204 No Content" }
+        };
+        let answering = tokio::spawn(answering(listener, 3, knows));
+        for _ in 0..2 {
+            service.put(MemberId(0x1f), &message()).await.unwrap();
+        }
+        let asked = answering.await.unwrap();
+        let newer: Vec<bool> = asked.iter().map(|it| it.contains("client_urls")).collect();
+        assert_eq!(newer, [true, false, false], "it is tried once, and spared then");
+        assert!(asked[2].starts_with("PUT /v1/tokens/-/members/1f/report HTTP/1.1"), "{asked:?}");
+        assert!(asked[2].contains("\"progress\":\"started\""), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn another_host_is_not_given_the_secret() {
+        let (mut service, listener) = service().await;
+        let leads_away = |_: &str| "307 Temporary Redirect\r\nLocation: http://localhost:1/x";
+        let answering = tokio::spawn(answering(listener, 1, leads_away));
+        let untaken = service.put(MemberId(1), &message()).await.unwrap_err();
+        assert_eq!(untaken.reason, "it redirects to another host");
+        answering.await.unwrap();
+    }
 
     #[test]
     fn the_native_api_is_beside_the_tokens_url() {

@@ -5,6 +5,7 @@ mod discovery;
 mod protected;
 mod proxy;
 mod registry;
+mod reports;
 mod scripted;
 mod srv;
 
