@@ -43,7 +43,7 @@ impl Side {
         let unnamed = self.hosts.iter().filter(|host| self.credentials.names(host) == Some(false));
         problems.extend(unnamed.map(|host| {
             format!(
-                "this member's own {side} certificate is not for {host}, which --{} says",
+                "this member's own {side} certificate is not for {host}, which --{} names",
                 self.flag
             )
         }));

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use quorate_bootstrap_tests::{Scripted, Step};
-use quorate_discovery_tests::{Service, Token};
+use quorate_discovery_tests::{Browser, Service, Token, skip_without_browser};
 use quorate_harness::{
     Authority, Cluster, Member, Order, Port, Request, skip_without_openssl, wait_until,
 };
@@ -167,9 +167,9 @@ fn certificates_that_are_not_accepted_are_told_in_words() {
     let good = wait_for_report(&service, &token, &cluster.member(0), "both", |report| {
         said(report).contains("m2's certificate expired")
             && said(report).contains("m3's certificate is for n9.example.com, not for 127.0.0.1")
+            && report["progress"] == "starting"
     });
     assert_eq!(reach(&good).1.len(), 2, "{good}");
-    assert_eq!(good["progress"], "starting", "{good}");
     wait_for_report(&service, &token, &cluster.member(1), "its own", |report| {
         said(report).contains("its own certificate expired")
             && said(report).contains("m1 refuses this member's certificate as expired")
@@ -177,6 +177,22 @@ fn certificates_that_are_not_accepted_are_told_in_words() {
     wait_for_report(&service, &token, &cluster.member(2), "its own", |report| {
         said(report).contains("own peer certificate is not for 127.0.0.1")
     });
+    let page = format!("/t/{}/{}", token.id, token.read);
+    let shown = service.send(&Request::get(&page)).text();
+    assert!(shown.contains("<b>m1</b> does not reach <b>m2</b>: m2&#39;s certificate"), "{shown}");
+    picture(&format!("{}{page}", service.process().client_url()));
+}
+
+/// Left in `QUORATE_PICTURES`, if it is set, for people to look at.
+fn picture(page: &str) {
+    let Some(folder) = std::env::var_os("QUORATE_PICTURES") else { return };
+    if skip_without_browser() {
+        return;
+    }
+    let mut browser = Browser::open(page, false);
+    wait_until("the page is there", SOON, || browser.html().contains("<footer>"));
+    let path = std::path::Path::new(&folder).join("problems.png.base64");
+    std::fs::write(path, browser.picture()).expect("a picture");
 }
 
 #[test]
