@@ -30,6 +30,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Connects to `endpoint`, protection included.
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Stream>>;
 
+    /// Whether requests to `endpoint` must name it in their target, since who they are sent to is not it but a proxy.
+    fn names_the_server(&self, _endpoint: &Endpoint) -> bool {
+        false
+    }
+
     /// Is told of a connection that broke before there was an answer. Under TLS 1.3 that is how the other end says that it
     /// does not accept the certificate it was shown.
     fn broke(&self, _endpoint: &Endpoint, _error: &hyper::Error) {}
@@ -131,7 +136,7 @@ pub async fn send(
     let answered = within(endpoint, timeout, async {
         let (mut sender, driver) = handshake(connector, endpoint).await?;
         let exchange = async {
-            let response = sender.send_request(prepare(endpoint, request)).await;
+            let response = sender.send_request(prepare(connector, endpoint, request)).await;
             let (parts, body) = response.map_err(broken(endpoint))?.into_parts();
             let body = read_body(body, max_body)
                 .await
@@ -159,7 +164,7 @@ pub async fn open(
         let (mut sender, driver) = handshake(connector, endpoint).await?;
         // The connection's own end is seen by whoever reads the body.
         tokio::spawn(driver);
-        sender.send_request(prepare(endpoint, request)).await.map_err(broken(endpoint))
+        sender.send_request(prepare(connector, endpoint, request)).await.map_err(broken(endpoint))
     })
     .await
 }
@@ -178,7 +183,7 @@ pub async fn upgrade(
         let (mut sender, driver) = handshake(connector, endpoint).await?;
         let driver = driver.with_upgrades();
         let exchange = async {
-            let response = sender.send_request(prepare(endpoint, request)).await;
+            let response = sender.send_request(prepare(connector, endpoint, request)).await;
             let response = response.map_err(broken(endpoint))?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let upgraded = hyper::upgrade::on(response).await.map_err(broken(endpoint))?;
@@ -223,11 +228,20 @@ async fn handshake(
     http.handshake(TokioIo::new(stream)).await.map_err(broken(endpoint))
 }
 
-fn prepare(endpoint: &Endpoint, request: Request<Bytes>) -> Request<Full<Bytes>> {
+fn prepare(
+    connector: &dyn Connector,
+    endpoint: &Endpoint,
+    request: Request<Bytes>,
+) -> Request<Full<Bytes>> {
     let mut request = request.map(Full::new);
     // An authority that is no header value can't have been connected to; the server refuses a missing Host.
     if let Ok(host) = HeaderValue::from_str(&endpoint.authority()) {
         request.headers_mut().insert(header::HOST, host);
+    }
+    if connector.names_the_server(endpoint)
+        && let Ok(whole) = format!("{endpoint}{}", request.uri()).parse()
+    {
+        *request.uri_mut() = whole;
     }
     request
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quorate_transport::http_client::{Connector, PlainConnector};
+use quorate_transport::proxy::ProxyConnector;
 use quorate_transport::tls::{
     Credentials, Failures, TlsAcceptor, TlsConnector, TlsError, TlsSettings,
 };
@@ -82,14 +83,19 @@ pub(super) fn discovery_connector(
     config: &Config,
     runtime: &Handle,
 ) -> Result<Arc<dyn Connector>, TlsError> {
-    Ok(match &config.discovery.tls {
+    let tls = match &config.discovery.tls {
         Some(settings) => {
             let failures = Arc::new(Failures::new(settings.side));
             let credentials = Credentials::load(settings.clone())?;
             runtime.spawn(Arc::clone(&credentials).keep_fresh());
-            Arc::new(TlsConnector::new(credentials, failures))
+            Some(Arc::new(TlsConnector::new(credentials, failures)))
         }
-        None => Arc::new(PlainConnector),
+        None => None,
+    };
+    Ok(match (&config.discovery.proxy, tls) {
+        (Some(proxy), tls) => Arc::new(ProxyConnector::new(proxy.clone(), tls)),
+        (None, Some(tls)) => tls,
+        (None, None) => Arc::new(PlainConnector),
     })
 }
 

@@ -8,6 +8,7 @@ mod registry;
 mod reports;
 mod scripted;
 mod srv;
+mod through_proxy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
