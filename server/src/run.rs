@@ -99,9 +99,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let (peer_listeners, client_listeners) = listeners.split();
     let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
     let connector = protection.peer_connector();
-
     let discovering = Discovering::start(&config, &protection, &clients)?;
-
     let mut stop = StopSignals::listen()?;
     let begun = tokio::select! {
         begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector, &discovering) => begun?,
@@ -136,11 +134,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let own = node.own();
     peer_http.joined(Arc::new(node.clone()));
     discovering.reports.runs(Arc::new(node.clone()));
-    match &started {
-        // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
-        Started::Forms { .. } | Started::Restarts => node.form().await?,
-        Started::Joins { members, .. } => node.meet(members),
-    }
+    enter_cluster(&node, &started).await?;
     let client_servers =
         client_listeners.serve(&config, &node, &metrics, protection.client_acceptor(), &clients)?;
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
@@ -150,6 +144,16 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         () = stop.asked() => None,
     };
     end(&config, &node, reason, (client_servers, peer_servers), &data_dir).await
+}
+
+/// Has the member form its cluster, or look for the one that it joins.
+async fn enter_cluster(node: &Node, started: &Started) -> Result<(), NodeError> {
+    match started {
+        // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
+        Started::Forms { .. } | Started::Restarts => node.form().await?,
+        Started::Joins { members, .. } => node.meet(members),
+    }
+    Ok(())
 }
 
 /// Stops a member that was told to, or says why it cannot go on.
