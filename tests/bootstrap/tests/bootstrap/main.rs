@@ -5,8 +5,10 @@ mod discovery;
 mod protected;
 mod proxy;
 mod registry;
+mod reports;
 mod scripted;
 mod srv;
+mod through_proxy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
