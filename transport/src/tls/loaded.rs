@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustls::RootCertStore;
 use rustls::client::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 
@@ -33,6 +33,8 @@ pub(super) struct Loaded {
     pub(super) trusted: u64,
     /// What of it expires.
     pub(super) expiries: Vec<Expiry>,
+    /// The own certificate, if there is one.
+    pub(super) leaf: Option<CertificateDer<'static>>,
     /// When an authority in it expires, so that it has to be made anew without it. In seconds since 1970.
     pub(super) until: i64,
 }
@@ -73,6 +75,7 @@ impl Loaded {
         let client =
             dials.then(|| maker.client(shown.as_ref(), connected_to.clone())).transpose()?;
         let until = authorities.as_ref().map_or(i64::MAX, |authorities| authorities.first_end);
+        let leaf = shown.as_ref().and_then(|shown| shown.chain.first().cloned());
         Ok(Self {
             server: server.transpose()?,
             client,
@@ -80,6 +83,7 @@ impl Loaded {
             connected_to,
             trusted: reading.trusted.finish(),
             expiries: reading.expiries,
+            leaf,
             until,
         })
     }
@@ -103,7 +107,7 @@ pub(super) fn seconds_since_1970() -> i64 {
 /// What is shown to the other end.
 pub(super) struct Shown<'a> {
     files: &'a KeyPairFiles,
-    pub(super) chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: rustls::pki_types::PrivateKeyDer<'static>,
 }
 

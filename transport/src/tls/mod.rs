@@ -19,6 +19,7 @@ mod session;
 mod settings;
 pub mod suites;
 mod verifier;
+mod words;
 
 pub use acceptor::TlsAcceptor;
 pub use connector::TlsConnector;
@@ -30,3 +31,4 @@ pub use session::Session;
 pub use settings::{
     AllowedName, KeyPairFiles, Protocol, Suite, TlsSettings, Trust, Version, Versions,
 };
+pub use words::{CertificateFault, span};

@@ -5,10 +5,12 @@ mod discovery;
 mod protected;
 mod proxy;
 mod registry;
+mod reports;
 mod scripted;
 mod srv;
 mod srv_etcd;
 mod srv_tls;
+mod through_proxy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

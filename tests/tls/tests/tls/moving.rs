@@ -1,6 +1,6 @@
 //! A cluster that runs in plain HTTP moves to TLS, member by member, as the page on certificates tells it.
 
-use quorate_harness::{Port, Request};
+use quorate_harness::{Port, Request, eventually};
 use quorate_tls_tests::{SOON, Secured, Site, set_flags};
 
 use crate::skip_without_openssl;
@@ -59,10 +59,13 @@ fn a_running_cluster_moves_its_peer_urls_to_https() {
         member.start();
         member.wait_ready(SOON);
     }
-    assert!(members[1].keys().put("/a", "2").is_ok());
+    let put = members[1].keys().put("/a", "2").expect("an answer");
+    assert!(put.is_ok(), "{put:?}");
     for member in &members {
-        let answer = member.keys().get("/a").expect("an answer");
-        assert_eq!(answer.value(), Some("2"), "{answer:?}");
+        // A local read may be a moment behind what another member has acknowledged.
+        let read = || member.keys().get("/a").ok();
+        let has_it = || read().is_some_and(|answer| answer.value() == Some("2"));
+        assert!(eventually(SOON, has_it), "{}: {:?}", member.name(), read());
     }
 }
 
