@@ -155,7 +155,7 @@ fn cluster(zone: &Zone, label: &str) -> Option<Vec<Record>> {
             // Added, and not started.
             member("d4", &["http://10.0.0.4:2380"], &[]),
         ],
-        "medium" | "large" => (0..if label == "large" { 32 } else { 13 })
+        "medium" | "large" => (0..if label == "large" { 32 } else { 16 })
             .map(|n| {
                 let (peer, client) =
                     (format!("http://10.0.1.{n}:2380"), format!("http://10.0.2.{n}:2379"));

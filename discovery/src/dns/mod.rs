@@ -11,10 +11,10 @@
 //! Invariant: a question creates nothing, and only names of sealed tokens, by their public IDs, have answers. Nothing here is recursive.
 
 pub mod answer;
-//pub mod cache;
-//pub mod desk;
+pub mod cache;
+pub mod desk;
 pub mod records;
-//pub mod server;
+pub mod server;
 pub mod zone;
 
 pub use answer::{Known, Reply, Transport};

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::attempts::{in_time, unavailable};
-use super::{Service, now};
-use crate::registry::{MemberKey, Refusal, Report, Status, Token};
+use super::{Service, now, read};
+use crate::registry::membership::present;
+use crate::registry::{MemberKey, Present, Refusal, Report, Stage, Status, Token, TokenId};
 use crate::store::Store;
 
 impl<S: Store> Service<S> {
@@ -31,5 +32,23 @@ impl<S: Store> Service<S> {
             Some((MemberKey::parse(&name).ok()?, serde_json::from_str(&stored.value).ok()?))
         });
         Ok(reports.collect())
+    }
+
+    /// The members of a token's cluster, for whoever asks: nothing when there is no such token, or it is not sealed.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or the record cannot be read.
+    pub async fn cluster(&self, id: &TokenId) -> Result<Option<Vec<Present>>, Refusal> {
+        let key = self.shared.layout.token(id);
+        let stored = in_time(async {
+            self.shared.store.read(&key).await.map_err(|error| unavailable(&error.0))
+        })
+        .await?;
+        let token = stored.as_ref().map(read).transpose()?;
+        let Some(token) = token.filter(|token| token.stage(now()) == Stage::Sealed) else {
+            return Ok(None);
+        };
+        let reports = self.reports(&token).await?;
+        Ok(Some(present(&token, &reports)))
     }
 }
