@@ -12,7 +12,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use proptest::prelude::*;
 use quorate_discovery::dns::answer::{self, UDP_BYTES_MAX};
 use quorate_discovery::dns::{Known, Reply, Transport, Zone, records};
-use quorate_discovery::registry::{MemberKey, Present};
+use quorate_discovery::registry::{MemberKey, Present, Published};
 
 const ZONE: &str = "q.example.com";
 
@@ -167,7 +167,13 @@ fn cluster(zone: &Zone, label: &str) -> Option<Vec<Record>> {
             &["http://10.0.0.5:2380", "http://10.0.0.5:2380", "https://10.0.0.6:2390"],
             &[&format!("http://{}:1", "x".repeat(64)), "http://é.example:2379"],
         )],
+        // Its members found each other by this zone: a URL has a name of it, and not the ID that the cluster has for it.
+        "own" => vec![
+            member("77", &["http://f6.own.q.example.com:2380"], &[]),
+            member("88", &["http://gone.own.q.example.com:2380"], &[]),
+        ],
         _ => return None,
     };
-    Some(records::of_cluster(zone, label, &members))
+    let registered = vec![member("f6", &["http://10.0.0.6:2380"], &[])];
+    Some(records::of_cluster(zone, label, &Published { members, registered }))
 }

@@ -135,15 +135,15 @@ impl<S: Store> Desk<S> {
     async fn read(&self, id: &TokenId) -> Result<Option<Arc<[Record]>>, Unavailable> {
         let _place = self.lookups.try_acquire().map_err(|_| Unavailable)?;
         let read = tokio::time::timeout(LOOKUP_PATIENCE, self.service.cluster(id)).await;
-        let members = match read {
-            Ok(Ok(members)) => members,
+        let cluster = match read {
+            Ok(Ok(cluster)) => cluster,
             Ok(Err(error)) => {
                 tracing::debug!(token = %id, %error, "a cluster cannot be looked up");
                 return Err(Unavailable);
             }
             Err(_) => return Err(Unavailable),
         };
-        Ok(members.map(|members| records::of_cluster(&self.zone, id.as_str(), &members).into()))
+        Ok(cluster.map(|cluster| records::of_cluster(&self.zone, id.as_str(), &cluster).into()))
     }
 }
 

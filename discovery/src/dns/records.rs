@@ -15,26 +15,26 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use hickory_proto::rr::rdata::SRV;
-use hickory_proto::rr::{Name, RData, Record};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::zone::{RECORD_TTL, Zone, host};
-use crate::registry::Present;
+use crate::registry::{Present, Published};
 
-/// The records of the cluster `label` with these members; of URLs that DNS cannot tell there are none.
+/// The records of the cluster `label`; of URLs that DNS cannot tell there are none.
 #[must_use]
-pub fn of_cluster(zone: &Zone, label: &str, members: &[Present]) -> Vec<Record> {
+pub fn of_cluster(zone: &Zone, label: &str, cluster: &Published) -> Vec<Record> {
     let Ok(domain) = zone.apex().prepend_label(label) else { return Vec::new() };
-    let mut made = Made { domain, seen: BTreeSet::new(), records: Vec::new() };
-    for member in members {
-        let urls = parsed(&member.peer_urls);
-        let main = urls.iter().find_map(|url| url.host.parse().ok());
-        for (service, urls) in [("server", urls), ("client", parsed(&member.client_urls))] {
-            for url in urls {
-                made.add(member, service, &url, main);
-            }
-        }
-    }
+    let mut made = Made::of(&domain, &cluster.members);
+    // A cluster that was formed by these names has them in its URLs. They go on meaning what they meant.
+    let missing: BTreeSet<Name> = made.targets_without_address();
+    let before = Made::of(&domain, &cluster.registered).records;
+    let is_missing = |record: &Record| is_address(record) && missing.contains(&record.name);
+    before.into_iter().filter(is_missing).for_each(|record| made.push(record));
     made.records
+}
+
+fn is_address(record: &Record) -> bool {
+    matches!(record.record_type(), RecordType::A | RecordType::AAAA)
 }
 
 struct Made {
@@ -52,6 +52,31 @@ struct Url<'a> {
 }
 
 impl Made {
+    fn of(domain: &Name, members: &[Present]) -> Self {
+        let mut made = Self { domain: domain.clone(), seen: BTreeSet::new(), records: Vec::new() };
+        for member in members {
+            let urls = parsed(&member.peer_urls);
+            let main = urls.iter().find_map(|url| url.host.parse().ok());
+            for (service, urls) in [("server", urls), ("client", parsed(&member.client_urls))] {
+                for url in urls {
+                    made.add(member, service, &url, main);
+                }
+            }
+        }
+        made
+    }
+
+    /// Names of this cluster that records lead to and that lead nowhere.
+    fn targets_without_address(&self) -> BTreeSet<Name> {
+        let addresses: BTreeSet<&Name> =
+            self.records.iter().filter(|it| is_address(it)).map(|it| &it.name).collect();
+        let targets = self.records.iter().filter_map(|record| match &record.data {
+            RData::SRV(srv) if self.domain.zone_of(&srv.target) => Some(&srv.target),
+            _ => None,
+        });
+        targets.filter(|target| !addresses.contains(target)).cloned().collect()
+    }
+
     fn add(&mut self, member: &Present, service: &str, url: &Url<'_>, main: Option<IpAddr>) {
         let target = match url.host.parse::<IpAddr>() {
             Ok(address) => {

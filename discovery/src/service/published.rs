@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attempts::{in_time, unavailable};
 use super::{Service, now, read};
-use crate::registry::membership::present;
-use crate::registry::{MemberKey, Present, Refusal, Report, Stage, Status, Token, TokenId};
+use crate::registry::{MemberKey, Published, Refusal, Report, Stage, Status, Token, TokenId};
 use crate::store::Store;
 
 impl<S: Store> Service<S> {
@@ -34,11 +33,11 @@ impl<S: Store> Service<S> {
         Ok(reports.collect())
     }
 
-    /// The members of a token's cluster, for whoever asks: nothing when there is no such token, or it is not sealed.
+    /// What is told of a token's cluster to whoever asks: nothing when there is no such token, or it is not sealed.
     ///
     /// # Errors
     /// The store cannot be reached, or the record cannot be read.
-    pub async fn cluster(&self, id: &TokenId) -> Result<Option<Vec<Present>>, Refusal> {
+    pub async fn cluster(&self, id: &TokenId) -> Result<Option<Published>, Refusal> {
         let key = self.shared.layout.token(id);
         let stored = in_time(async {
             self.shared.store.read(&key).await.map_err(|error| unavailable(&error.0))
@@ -49,6 +48,6 @@ impl<S: Store> Service<S> {
             return Ok(None);
         };
         let reports = self.reports(&token).await?;
-        Ok(Some(present(&token, &reports)))
+        Ok(Some(Published::of(&token, &reports)))
     }
 }
