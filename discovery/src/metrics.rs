@@ -82,10 +82,7 @@ impl Metrics {
                 name("store_failures_total"),
                 "Operations that the store did not answer.",
             )?,
-            dns_queries: IntCounterVec::new(
-                Opts::new(name("dns_queries_total"), "DNS queries by what they ask for and what came of them."),
-                &["kind", "result"],
-            )?,
+            dns_queries: dns_queries(&name("dns_queries_total"))?,
             dns_stale: IntCounter::new(
                 name("dns_stale_answers_total"),
                 "DNS answers from what was last read, because the store could not be reached.",
@@ -190,4 +187,9 @@ impl Metrics {
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut page);
         Bytes::from(page)
     }
+}
+
+fn dns_queries(name: &str) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "DNS queries by what they ask for and what came of them.";
+    IntCounterVec::new(Opts::new(name, help), &["kind", "result"])
 }
