@@ -12,6 +12,7 @@ use std::time::Duration;
 use quorate_transport::http_client::{Connector, PlainConnector};
 
 use crate::bootstrap::{self, Forming};
+use crate::client_tasks::ClientTasks;
 use crate::config::{self, Config, Process, Request};
 use crate::logging::LogHandle;
 use crate::member::Member as _;
@@ -49,7 +50,13 @@ impl Embedded {
         let started =
             bootstrap::run(&plan, &forming, &*connector, |bound| file.bind(bound)).await?;
         let metrics = Arc::new(Metrics::new()?);
-        let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
+        let decided = Decided {
+            plan: &plan,
+            started: &started,
+            bound: &file.bound(),
+            connector,
+            clients: ClientTasks::default(),
+        };
         let node =
             start_node(&config, &mut data_dir, &decided, &metrics, LogHandle::idle()).await?;
         node.form().await?;

@@ -17,6 +17,7 @@
 
 pub mod bootstrap;
 pub mod client_api;
+pub mod client_tasks;
 pub mod clock;
 pub mod config;
 pub mod credentials;

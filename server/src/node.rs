@@ -20,6 +20,7 @@ use quorate_core::{Command, MemberId, Stamp};
 use quorate_transport::http_client::Connector;
 use tokio::sync::watch;
 
+use crate::client_tasks::ClientTasks;
 use crate::config::Config;
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
@@ -87,6 +88,8 @@ pub struct Ingredients {
     pub logging: LogHandle,
     /// How it reaches other members.
     pub connector: Arc<dyn Connector>,
+    /// Where its clients' tasks run.
+    pub clients: ClientTasks,
 }
 
 /// Why a member could not be made.

@@ -10,8 +10,9 @@ use parking_lot::RwLock;
 use quorate_core::{Event, Machine, Stamp, StoreError, WatchSpec};
 use tokio::sync::watch;
 
+use crate::client_tasks::ClientTasks;
 use crate::clock::ClusterClock;
-use crate::watch::{Subscription, Wakes, WatchError, WatchHub, WatchMode};
+use crate::watch::{Subscription, WatchError, WatchHub, WatchMode};
 
 /// What one applied operation produced.
 pub type Outcome = Result<Arc<Event>, StoreError>;
@@ -32,12 +33,12 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// An empty store.
+    /// An empty store, whose watchers' tasks run on `clients`.
     #[must_use]
-    pub fn new(clock: Arc<ClusterClock>) -> Self {
+    pub fn new(clock: Arc<ClusterClock>, clients: ClientTasks) -> Self {
         Self {
             machine: RwLock::new(Machine::new()),
-            hub: WatchHub::new(),
+            hub: WatchHub::new(clients),
             applied: AtomicU64::new(0),
             term: AtomicU64::new(0),
             applied_feed: watch::Sender::new(0),
@@ -110,7 +111,7 @@ impl Replica {
         term: u64,
         change: impl FnOnce(&mut Machine, &mut dyn FnMut(&Arc<Event>)) -> R,
     ) -> R {
-        let mut wakes = Wakes::default();
+        let mut wakes = self.hub.wakes();
         let result = {
             let mut machine = self.machine.write();
             change(&mut machine, &mut |event| self.hub.notify(event, &mut wakes))

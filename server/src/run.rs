@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bootstrap::{self, Forming, Plan, Started};
+use crate::client_tasks::ClientTasks;
 use crate::config::{Config, Retention};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
@@ -120,7 +121,13 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     };
     let metrics = Arc::new(Metrics::new()?);
     protection.sides().for_each(|side| metrics.add_tls(side));
-    let decided = Decided { plan: &plan, started: &started, bound: &file.bound(), connector };
+    let decided = Decided {
+        plan: &plan,
+        started: &started,
+        bound: &file.bound(),
+        connector,
+        clients: ClientTasks::on(clients.clone()),
+    };
     let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
     let own = node.own();
     peer_http.joined(Arc::new(node.clone()));
@@ -191,6 +198,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) bound: &'a BTreeMap<MemberId, Incarnation>,
     /// How its peers are called.
     pub(crate) connector: Arc<dyn Connector>,
+    /// Where its clients' tasks run.
+    pub(crate) clients: ClientTasks,
 }
 
 /// Opens the disk in the identity that was decided, and starts to replicate.
@@ -213,6 +222,7 @@ pub(crate) async fn start_node(
         metrics: Arc::clone(metrics),
         logging,
         connector: Arc::clone(&decided.connector),
+        clients: decided.clients.clone(),
     };
     Ok(Node::start(ingredients).await?)
 }

@@ -15,6 +15,8 @@ use std::task::Waker;
 use parking_lot::Mutex;
 use quorate_core::{Event, Machine, StoreError, WatchSpec};
 
+use crate::client_tasks::ClientTasks;
+
 use registry::Registry;
 use subscription::Slot;
 pub use subscription::{Next, Subscription, WatchEnd};
@@ -60,26 +62,35 @@ struct Shared {
     registry: Mutex<Registry>,
     /// The watchers in the registry; lets an event that nobody waits for pass without the lock.
     waiting: AtomicUsize,
+    clients: ClientTasks,
 }
 
 /// The tasks that an event has something for. They are woken when this is dropped, which belongs after the machine's lock
 /// has been released, so that they don't queue up behind it.
 #[derive(Debug, Default)]
-pub struct Wakes(Vec<Waker>);
+pub struct Wakes {
+    wakers: Vec<Waker>,
+    clients: ClientTasks,
+}
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        for waker in self.0.drain(..) {
-            waker.wake();
-        }
+        let wakers = std::mem::take(&mut self.wakers);
+        self.clients.wake(wakers.len(), move || wakers.into_iter().for_each(Waker::wake));
     }
 }
 
 impl WatchHub {
-    /// A hub nobody waits at.
+    /// A hub nobody waits at. Watchers' tasks will run on `clients`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(clients: ClientTasks) -> Self {
+        Self { shared: Arc::new(Shared { clients, ..Shared::default() }) }
+    }
+
+    /// Nobody to wake yet; for [`WatchHub::notify`].
+    #[must_use]
+    pub fn wakes(&self) -> Wakes {
+        Wakes { wakers: Vec::new(), clients: self.shared.clients.clone() }
     }
 
     /// Starts to watch: what has already happened comes from `machine`'s history, what follows from [`WatchHub::notify`].
@@ -116,15 +127,15 @@ impl WatchHub {
             return;
         }
         let mut registry = self.shared.registry.lock();
-        registry.notify(event, &mut wakes.0);
+        registry.notify(event, &mut wakes.wakers);
         self.shared.waiting.store(registry.len(), Ordering::Release);
     }
 
     /// Ends every watch and refuses new ones: the member is stopping.
     pub fn close(&self) {
-        let mut wakes = Wakes::default();
+        let mut wakes = self.wakes();
         let mut registry = self.shared.registry.lock();
-        registry.close(&mut wakes.0);
+        registry.close(&mut wakes.wakers);
         self.shared.waiting.store(0, Ordering::Release);
         drop(registry);
     }
@@ -132,9 +143,9 @@ impl WatchHub {
     /// Ends every watch because the history has a gap (a snapshot from the leader replaced the state): clients watch anew and learn
     /// from the history, or from its absence, what they missed.
     pub fn interrupt(&self) {
-        let mut wakes = Wakes::default();
+        let mut wakes = self.wakes();
         let mut registry = self.shared.registry.lock();
-        registry.end_all(WatchEnd::Overflow, &mut wakes.0);
+        registry.end_all(WatchEnd::Overflow, &mut wakes.wakers);
         self.shared.waiting.store(0, Ordering::Release);
         drop(registry);
     }

@@ -269,6 +269,11 @@ where
             Poll::Ready(Outcome::NextRequest) => {
                 self.tracked.looks_again.store(false, Ordering::Relaxed);
                 self.tracked.enter(Phase::Idle);
+                if io.inner().put_back.is_empty() {
+                    // The parser comes with the next request: others who wait for the same event are told first.
+                    self.tracked.is_parked.store(true, Ordering::Relaxed);
+                    return Next::Go(State::Parked(io, service));
+                }
                 Next::Go(self.parser(io, service))
             }
         }

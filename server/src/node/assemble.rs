@@ -44,7 +44,7 @@ impl Node {
         let (raft, leadership) = replicate(&ingredients, &ground).await?;
         let services = Services::start(&ingredients, &ground, &raft, &leadership);
         let endpoint = Arc::new(endpoint(&ingredients, &ground, &raft, &services));
-        let Ingredients { config, own, founders, log, snapshots, metrics, logging, connector: _ } =
+        let Ingredients { config, own, founders, log, snapshots, metrics, logging, .. } =
             ingredients;
         let Ground {
             clock: _,
@@ -111,9 +111,9 @@ impl Ground {
         let takeover = Takeover::new(own.member, Arc::clone(&links), Arc::clone(&elections));
         Self {
             started_at: clock.now(),
-            replica: Arc::new(Replica::new(Arc::clone(&clock))),
+            replica: Arc::new(Replica::new(Arc::clone(&clock), ingredients.clients.clone())),
             clock,
-            waiters: Arc::new(Waiters::default()),
+            waiters: Arc::new(Waiters::new(ingredients.clients.clone())),
             refusals,
             links,
             elections,

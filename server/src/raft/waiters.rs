@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::client_tasks::ClientTasks;
 use crate::member::{Committed, ProposeError};
 use crate::replica::Outcome;
 
@@ -21,18 +22,19 @@ pub type Answer = Result<Committed, ProposeError>;
 pub struct Waiters {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     next: AtomicU64,
-}
-
-impl Default for Waiters {
-    fn default() -> Self {
-        // Numbers start by chance, so that a restarted member does not take an outcome of its former life for a new one. A wall
-        // clock would not do: on a machine that has none of its own, every start is at the same time.
-        let start = RandomState::new().hash_one(std::process::id());
-        Self { waiting: Mutex::default(), next: AtomicU64::new(start) }
-    }
+    clients: ClientTasks,
 }
 
 impl Waiters {
+    /// Nobody waits; those who will, do so in tasks that run on `clients`.
+    #[must_use]
+    pub fn new(clients: ClientTasks) -> Self {
+        // Numbers start by chance, so that a restarted member does not take an outcome of its former life for a new one. A wall
+        // clock would not do: on a machine that has none of its own, every start is at the same time.
+        let start = RandomState::new().hash_one(std::process::id());
+        Self { waiting: Mutex::default(), next: AtomicU64::new(start), clients }
+    }
+
     /// A new request number, and where its outcome will arrive. The returned guard forgets the request when dropped.
     pub fn register(&self) -> (Registration<'_>, oneshot::Receiver<Answer>) {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
@@ -48,16 +50,22 @@ impl Waiters {
         raft_index: u64,
         term: u64,
     ) {
-        let mut waiting = self.waiting.lock();
-        for (request, outcome) in outcomes {
-            if let Some(sender) = waiting.remove(&request) {
+        let mut answers = Vec::new();
+        {
+            let mut waiting = self.waiting.lock();
+            for (request, outcome) in outcomes {
+                answers.extend(waiting.remove(&request).map(|sender| (sender, outcome)));
+            }
+        }
+        self.clients.wake(answers.len(), move || {
+            for (sender, outcome) in answers {
                 let answer = outcome
                     .map(|event| Committed { event, raft_index, term })
                     .map_err(ProposeError::Store);
                 // A client that went away no longer listens; its write stands.
                 let _ = sender.send(answer);
             }
-        }
+        });
     }
 
     /// Tells a waiter that its operation failed before it could reach the log.
@@ -106,9 +114,9 @@ mod tests {
 
     #[test]
     fn two_lives_give_out_different_numbers_whatever_the_clock() {
-        let first = |waiters: &Waiters| waiters.register().0.request();
+        let first = |waiters: Waiters| waiters.register().0.request();
         let lives: std::collections::BTreeSet<u64> =
-            (0..1000).map(|_| first(&Waiters::default()) >> 20).collect();
+            (0..1000).map(|_| first(Waiters::new(ClientTasks::default())) >> 20).collect();
         assert_eq!(lives.len(), 1000);
     }
 }

@@ -55,7 +55,7 @@ impl Fake {
     pub(crate) fn new() -> Self {
         let fake = Self(Arc::new(State {
             machine: RwLock::new(Machine::new()),
-            hub: WatchHub::new(),
+            hub: WatchHub::default(),
             roster: RwLock::default(),
             raft_index: AtomicU64::new(1),
             now: AtomicU64::new(START.0),
