@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use hickory_proto::rr::Record;
 use parking_lot::Mutex;
 
-/// For so long records are used without asking the store: a burst of questions is one reading.
+/// For so long the store is not asked again, whether it answered or not: a burst of questions is one reading, and one wait for a store
+/// that does not answer.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 /// For so long they are used when the store cannot be reached. A list of yesterday finds most members; none finds nobody.
 pub const STALE_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -24,20 +25,38 @@ pub struct Cache {
 
 struct Read {
     records: Arc<[Record]>,
+    /// When they were read.
     at: Instant,
+    /// When the store was last asked for them; later than that, if it did not answer.
+    asked: Instant,
+}
+
+/// Records that were read once.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    /// The records.
+    pub records: Arc<[Record]>,
+    /// Whether they would have been read again, if the store had answered.
+    pub is_stale: bool,
 }
 
 impl Cache {
-    /// Records that were read a moment ago.
+    /// Records to be used without asking the store.
     #[must_use]
-    pub fn fresh(&self, label: &str, now: Instant) -> Option<Arc<[Record]>> {
-        self.not_older(label, now, FRESH_FOR)
+    pub fn ready(&self, label: &str, now: Instant) -> Option<Cached> {
+        let clusters = self.clusters.lock();
+        let read = clusters.get(label)?;
+        let is_ready = now.saturating_duration_since(read.asked) < FRESH_FOR && read.is_of_use(now);
+        is_ready.then(|| read.cached())
     }
 
-    /// Records that are better than none.
+    /// Records to be used because the store does not answer. It is not asked for them again for a moment.
     #[must_use]
-    pub fn stale(&self, label: &str, now: Instant) -> Option<Arc<[Record]>> {
-        self.not_older(label, now, STALE_FOR)
+    pub fn fall_back(&self, label: &str, now: Instant) -> Option<Cached> {
+        let mut clusters = self.clusters.lock();
+        let read = clusters.get_mut(label).filter(|read| read.is_of_use(now))?;
+        read.asked = now;
+        Some(read.cached())
     }
 
     /// Remembers what was read, in place of what was read longest ago.
@@ -48,18 +67,22 @@ impl Cache {
             let oldest = oldest.map(|(label, _)| label.clone());
             oldest.map(|label| clusters.remove(&label));
         }
-        clusters.insert(label.to_owned(), Read { records, at: now });
+        clusters.insert(label.to_owned(), Read { records, at: now, asked: now });
     }
 
     /// Forgets a cluster: there is none of this label any more.
     pub fn forget(&self, label: &str) {
         self.clusters.lock().remove(label);
     }
+}
 
-    fn not_older(&self, label: &str, now: Instant, age: Duration) -> Option<Arc<[Record]>> {
-        let clusters = self.clusters.lock();
-        let read = clusters.get(label)?;
-        (now.saturating_duration_since(read.at) < age).then(|| Arc::clone(&read.records))
+impl Read {
+    fn is_of_use(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < STALE_FOR
+    }
+
+    fn cached(&self) -> Cached {
+        Cached { records: Arc::clone(&self.records), is_stale: self.asked > self.at }
     }
 }
 
@@ -71,12 +94,19 @@ mod tests {
     fn what_was_read_is_fresh_for_a_moment_and_of_use_for_a_day() {
         let (cache, start) = (Cache::default(), Instant::now());
         cache.put("a", Arc::from([]), start);
-        assert!(cache.fresh("a", start).is_some() && cache.fresh("b", start).is_none());
+        assert!(cache.ready("a", start).is_some_and(|it| !it.is_stale));
+        assert!(cache.ready("b", start).is_none() && cache.fall_back("b", start).is_none());
         let later = start + FRESH_FOR;
-        assert!(cache.fresh("a", later).is_none() && cache.stale("a", later).is_some());
-        assert!(cache.stale("a", start + STALE_FOR).is_none());
+        assert!(cache.ready("a", later).is_none(), "the store is to be asked");
+        // It does not answer: nobody else has to wait for it in the next moment.
+        assert!(cache.fall_back("a", later).is_some_and(|it| it.is_stale));
+        assert!(cache.ready("a", later).is_some_and(|it| it.is_stale));
+        assert!(cache.ready("a", later + FRESH_FOR).is_none());
+        assert!(cache.fall_back("a", start + STALE_FOR).is_none());
+        cache.put("a", Arc::from([]), later);
+        assert!(cache.ready("a", later).is_some_and(|it| !it.is_stale));
         cache.forget("a");
-        assert!(cache.stale("a", start).is_none());
+        assert!(cache.fall_back("a", start).is_none());
     }
 
     #[test]
@@ -87,6 +117,6 @@ mod tests {
             cache.put(&number.to_string(), Arc::from([]), now);
         }
         assert_eq!(cache.clusters.lock().len(), CLUSTERS_MAX);
-        assert!(cache.stale("0", start).is_none() && cache.stale("1", start).is_some());
+        assert!(cache.ready("0", start).is_none() && cache.ready("1", start).is_some());
     }
 }

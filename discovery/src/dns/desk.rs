@@ -12,7 +12,7 @@ use hickory_proto::rr::Record;
 use tokio::sync::Semaphore;
 
 use super::answer::{self, Asked, Known, Transport};
-use super::cache::Cache;
+use super::cache::{Cache, Cached};
 use super::records;
 use super::zone::Zone;
 use crate::limits::{Allowance, Limits, OpenPoll, What};
@@ -112,8 +112,8 @@ impl<S: Store> Desk<S> {
     async fn records(&self, label: &str) -> Result<Option<Arc<[Record]>>, Unavailable> {
         // What cannot be a token's ID is nobody's.
         let Some(id) = TokenId::parse(label) else { return Ok(None) };
-        if let Some(records) = self.cache.fresh(label, Instant::now()) {
-            return Ok(Some(records));
+        if let Some(cached) = self.cache.ready(label, Instant::now()) {
+            return Ok(Some(self.counted(cached)));
         }
         match self.read(&id).await {
             Ok(Some(records)) => {
@@ -125,11 +125,17 @@ impl<S: Store> Desk<S> {
                 Ok(None)
             }
             Err(Unavailable) => {
-                let stale = self.cache.stale(label, Instant::now()).ok_or(Unavailable)?;
-                self.service.metrics().dns_stale();
-                Ok(Some(stale))
+                let cached = self.cache.fall_back(label, Instant::now()).ok_or(Unavailable)?;
+                Ok(Some(self.counted(cached)))
             }
         }
+    }
+
+    fn counted(&self, cached: Cached) -> Arc<[Record]> {
+        if cached.is_stale {
+            self.service.metrics().dns_stale();
+        }
+        cached.records
     }
 
     async fn read(&self, id: &TokenId) -> Result<Option<Arc<[Record]>>, Unavailable> {
