@@ -4,16 +4,17 @@
 //! told from "nobody could say", which is an error. Left out: what the records mean, and asking again.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
-use hickory_resolver::{Resolver, TokioResolver};
+use hickory_resolver::{Resolver, ResolverBuilder, TokioResolver};
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 
 /// How long one server has to answer one question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,15 +48,41 @@ pub fn find_hosts_in(dns: Dns) {
 /// # Errors
 /// The host has no address, or none of them takes a connection; the error is that of the last one tried.
 pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    if let Some(dns) = HOSTS.get().filter(|_| host.parse::<IpAddr>().is_err()) {
+    if let Some(dns) = HOSTS.get() {
         let found = dns.addresses(host).await.map_err(io::Error::other)?;
-        let addresses: Vec<SocketAddr> =
-            found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        if !addresses.is_empty() {
-            return TcpStream::connect(&*addresses).await;
+        if !found.is_empty() {
+            return TcpStream::connect(&*at_port(found, port)).await;
         }
     }
-    TcpStream::connect((host, port)).await
+    TcpStream::connect(&*addresses(host, port).await?).await
+}
+
+/// The addresses of `host`, as this machine knows it, with `port`: at least one.
+///
+/// # Errors
+/// It has none, or nobody could say.
+pub async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = Dns::System.addresses(host).await.map_err(io::Error::other)?;
+    if found.is_empty() {
+        let text = format!("this machine knows no address of {host}");
+        return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    }
+    Ok(at_port(found, port))
+}
+
+/// The same for those who may block; none if there is no answer.
+#[must_use]
+pub fn addresses_blocking(host: &str, port: u16) -> Vec<SocketAddr> {
+    // On a thread of its own, since this one may belong to a runtime already.
+    let look = || {
+        let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+        runtime.block_on(addresses(host, port)).ok()
+    };
+    std::thread::scope(|scope| scope.spawn(look).join()).ok().flatten().unwrap_or_default()
+}
+
+fn at_port(addresses: Vec<IpAddr>, port: u16) -> Vec<SocketAddr> {
+    addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
 }
 
 /// One SRV record.
@@ -126,7 +153,13 @@ impl Dns {
 
     /// The system's own way honours its hosts file and whatever else it is set up to ask. It does not tell "no such name"
     /// from trouble in a form that could be relied on, so both are "none".
+    ///
+    /// A program that is linked statically cannot load what the system's own way consists of: it reads the hosts file and
+    /// asks the servers itself, as Go's static programs do.
     async fn addresses_by_system(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        if cfg!(target_feature = "crt-static") {
+            return self.addresses_by_server(host).await;
+        }
         match tokio::time::timeout(ANSWER_TIMEOUT * 2, tokio::net::lookup_host((host, 0))).await {
             Ok(Ok(found)) => Ok(unique(found.map(|address| address.ip()))),
             Ok(Err(error)) => {
@@ -148,7 +181,7 @@ impl Dns {
 
     fn resolver(&self) -> Result<TokioResolver, NetError> {
         let mut builder = match self {
-            Self::System => Resolver::builder(TokioRuntimeProvider::default())?,
+            Self::System => system(),
             Self::Server(address) => {
                 let mut server = NameServerConfig::udp_and_tcp(address.ip());
                 server.connections.iter_mut().for_each(|way| way.port = address.port());
@@ -180,9 +213,40 @@ impl Dns {
     }
 }
 
+/// As `resolv.conf` says; without one, a server on this machine is asked, as its manual has it.
+fn system() -> ResolverBuilder<TokioRuntimeProvider> {
+    let mut builder = Resolver::builder(TokioRuntimeProvider::default()).unwrap_or_else(|_| {
+        let here = NameServerConfig::udp_and_tcp(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![here]);
+        Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+    });
+    builder.options_mut().use_hosts_file = ResolveHosts::Always;
+    builder
+}
+
 fn unique(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = addresses.collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_static_program_knows_the_hosts_file() {
+        // What a dynamic one leaves to the system.
+        let found = Dns::System.addresses_by_server("localhost").await.unwrap();
+        assert!(found.iter().any(IpAddr::is_loopback), "{found:?}");
+    }
+
+    #[test]
+    fn who_may_block_gets_the_same_addresses() {
+        let found = addresses_blocking("localhost", 7);
+        assert!(found.iter().any(|address| address.ip().is_loopback()), "{found:?}");
+        assert!(found.iter().all(|address| address.port() == 7), "{found:?}");
+        assert_eq!(addresses_blocking("192.0.2.1", 7), ["192.0.2.1:7".parse().unwrap()]);
+    }
 }

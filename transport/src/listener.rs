@@ -6,8 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
+use crate::dns;
 use crate::endpoint::{Address, Endpoint};
 use crate::stream::Stream;
 
@@ -103,7 +104,7 @@ impl Drop for Listener {
 
 async fn bind_tcp(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    for address in lookup_host((host, port)).await? {
+    for address in dns::addresses(host, port).await? {
         match listen_on(address) {
             Ok(listener) => return Ok(listener),
             Err(error) => last_error = error,

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
+
+use quorate_transport::dns;
 
 use super::model::Config;
 use super::urls::{self, AdvertiseUrl, UrlError};
@@ -89,9 +91,7 @@ pub type Resolver<'a> = dyn Fn(&AdvertiseUrl) -> Vec<SocketAddr> + 'a;
 /// Asks the system for the addresses of a URL, blocking; none when it has no answer.
 pub fn resolve_by_system(url: &AdvertiseUrl) -> Vec<SocketAddr> {
     match (url.host(), url.port()) {
-        (Some(host), Some(port)) => {
-            (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
-        }
+        (Some(host), Some(port)) => dns::addresses_blocking(host, port),
         _ => Vec::new(),
     }
 }
