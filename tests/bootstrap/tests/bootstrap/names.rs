@@ -91,10 +91,12 @@ fn a_member_joins_by_the_records_and_clients_follow() {
     set_flag(&fourth, "discovery-srv-expect", "4");
     fourth.start();
     fourth.wait_ready(SOON);
-    wait_until("clients find four", SOON, || {
-        tell(&service, &token, &cluster, 3);
-        endpoints(&Dns::Server(own), &token).len() == 4
+    wait_until("it has told the others where clients reach it", SOON, || {
+        let told = report(&cluster, 0)["membership"]["members"].clone();
+        told.as_array().is_some_and(|all| all.iter().all(|it| it["client_urls"][0].is_string()))
     });
+    tell(&service, &token, &cluster, 3);
+    wait_until("clients find four", SOON, || endpoints(&Dns::Server(own), &token).len() == 4);
     // Nothing of this is needed once they run.
     service.process().kill9();
     for member in cluster.members() {
