@@ -9,6 +9,7 @@
 //! | [`node`], [`member`] | the running member, and what a client's request may ask of it |
 //! | [`client_api`], [`credentials`] | etcd's v2 HTTP API; whether a password is the right one |
 //! | [`proxy`] | serving clients without being a member |
+//! | [`reports`] | what a member tells the discovery service of itself |
 //! | [`peer_api`] | messages between members, the links they travel on, the peer port |
 //! | [`raft`] | the only place that names the raft library: proposals, reads, apply, membership, takeover |
 //! | [`replica`], [`watch`], [`clock`] | the applied state, who waits for its events, the cluster's time |
@@ -31,6 +32,7 @@ pub mod peer_api;
 pub mod proxy;
 pub mod raft;
 pub mod replica;
+pub mod reports;
 pub mod run;
 pub mod runtimes;
 pub mod storage;

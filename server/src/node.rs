@@ -9,6 +9,7 @@ mod gate;
 mod member;
 mod moment;
 mod peer;
+mod reported;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,6 +8,7 @@ pub(crate) mod formation_file;
 mod listeners;
 mod protection;
 mod proxying;
+mod reporting;
 mod service;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use beginning::Begun;
 use formation_file::FormationFile;
 use listeners::Listeners;
 use protection::Protection;
+use reporting::Discovering;
 
 /// Why a member ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -97,16 +99,16 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let (peer_listeners, client_listeners) = listeners.split();
     let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
     let connector = protection.peer_connector();
-
+    let discovering = Discovering::start(&config, &protection, &clients)?;
     let mut stop = StopSignals::listen()?;
     let begun = tokio::select! {
-        begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector) => begun?,
+        begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector, &discovering) => begun?,
         () = stop.asked() => return Ok(()),
     };
     let (plan, started) = match begun {
         Begun::Member(plan, started) => (*plan, started),
         Begun::Proxy(beginning) => {
-            drop(peer_servers);
+            drop((peer_servers, discovering));
             let calls = (connector, protection.client_acceptor());
             let serving = proxying::serve(
                 &config,
@@ -131,11 +133,8 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
     let own = node.own();
     peer_http.joined(Arc::new(node.clone()));
-    match &started {
-        // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
-        Started::Forms { .. } | Started::Restarts => node.form().await?,
-        Started::Joins { members, .. } => node.meet(members),
-    }
+    discovering.reports.runs(Arc::new(node.clone()));
+    enter_cluster(&node, &started).await?;
     let client_servers =
         client_listeners.serve(&config, &node, &metrics, protection.client_acceptor(), &clients)?;
     tracing::info!(member = %own.member, cluster = %own.cluster, name = config.name, "ready to serve client requests");
@@ -145,6 +144,16 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         () = stop.asked() => None,
     };
     end(&config, &node, reason, (client_servers, peer_servers), &data_dir).await
+}
+
+/// Has the member form its cluster, or look for the one that it joins.
+async fn enter_cluster(node: &Node, started: &Started) -> Result<(), NodeError> {
+    match started {
+        // A member that crashed before the first entry was written has a log, too, and has to finish what it began.
+        Started::Forms { .. } | Started::Restarts => node.form().await?,
+        Started::Joins { members, .. } => node.meet(members),
+    }
+    Ok(())
 }
 
 /// Stops a member that was told to, or says why it cannot go on.

@@ -87,7 +87,7 @@ fn errors_are_as_recorded() {
         &["--discovery=https://discovery.example/token", "--initial-cluster=a=http://a:1"],
         &["--discovery-srv=example/com"],
         &["--dns-server=ns.example.com"],
-        &["--discovery=https://discovery.example/token", "--discovery-proxy=http://p.example:1"],
+        &["--discovery=https://discovery.example/token", "--discovery-proxy=https://p.example:1"],
         &["--proxy=on"],
         &["--client-cert-auth"],
         &["--peer-trusted-ca-file=a", "--peer-cert-allowed-cn=b", "--peer-cert-allowed-hostname=c"],

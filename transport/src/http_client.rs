@@ -30,6 +30,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Connects to `endpoint`, protection included.
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Stream>>;
 
+    /// Whether requests to `endpoint` must name it in their target, since who they are sent to is not it but a proxy.
+    fn names_the_server(&self, _endpoint: &Endpoint) -> bool {
+        false
+    }
+
     /// Is told of a connection that broke before there was an answer. Under TLS 1.3 that is how the other end says that it
     /// does not accept the certificate it was shown.
     fn broke(&self, _endpoint: &Endpoint, _error: &hyper::Error) {}
@@ -131,7 +136,9 @@ pub async fn send(
     let answered = within(endpoint, timeout, async {
         let (mut sender, driver) = handshake(connector, endpoint).await?;
         let exchange = async {
-            let response = sender.send_request(prepare(endpoint, request)).await;
+            let response = sender
+                .send_request(prepare(endpoint, connector.names_the_server(endpoint), request))
+                .await;
             let (parts, body) = response.map_err(broken(endpoint))?.into_parts();
             let body = read_body(body, max_body)
                 .await
@@ -144,24 +151,64 @@ pub async fn send(
     answered.inspect_err(|error| tell(connector, error))
 }
 
-/// Sends `request` to `endpoint` and returns the answer once it has begun, which it has to within `timeout`. Its body is the
-/// caller's to read, in its own time; dropping it closes the connection. Must be called inside a tokio runtime.
-///
-/// # Errors
-/// See [`ClientError`]. After [`ClientError::Connect`] nothing was sent.
-pub async fn open(
-    connector: &dyn Connector,
-    endpoint: &Endpoint,
-    request: Request<Bytes>,
-    timeout: Duration,
-) -> Result<Response<Incoming>, ClientError> {
-    within(endpoint, timeout, async {
-        let (mut sender, driver) = handshake(connector, endpoint).await?;
-        // The connection's own end is seen by whoever reads the body.
+/// A connection for one request after the other. Dropping it closes it once the answer that is being read has ended.
+pub struct KeptConnection {
+    endpoint: Endpoint,
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// Whether requests name the server in their target.
+    names_the_server: bool,
+}
+
+impl KeptConnection {
+    /// Connects to `endpoint` within `timeout`. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn open(
+        connector: &dyn Connector,
+        endpoint: &Endpoint,
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
+        let (sender, driver) = within(endpoint, timeout, handshake(connector, endpoint)).await?;
+        // The connection's own end is seen by whoever reads an answer, or asks for another one.
         tokio::spawn(driver);
-        sender.send_request(prepare(endpoint, request)).await.map_err(broken(endpoint))
-    })
-    .await
+        let names_the_server = connector.names_the_server(endpoint);
+        Ok(Self { endpoint: endpoint.clone(), sender, names_the_server })
+    }
+
+    /// Whether the other end has not closed it, as far as is known.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// Whether it can take a request right now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    /// Sends `request` and returns the answer once it has begun, which it has to within `timeout`. Its body is the caller's to
+    /// read, in its own time; the connection is free for another request when it has ended.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; with the request, if nothing of it was sent.
+    pub async fn send(
+        &mut self,
+        request: Request<Bytes>,
+        timeout: Duration,
+    ) -> Result<Response<Incoming>, (ClientError, Option<Request<Bytes>>)> {
+        let unsent = request.clone();
+        let prepared = prepare(&self.endpoint, self.names_the_server, request);
+        let sent = self.sender.try_send_request(prepared);
+        let Ok(answer) = tokio::time::timeout(timeout, sent).await else {
+            return Err((ClientError::TimedOut { endpoint: self.endpoint.clone(), timeout }, None));
+        };
+        answer.map_err(|mut error| {
+            let unsent = error.take_message().map(|_| unsent);
+            (broken(&self.endpoint)(error.into_error()), unsent)
+        })
+    }
 }
 
 /// Sends `request`, which must ask for an upgrade, and returns the stream when the answer is 101.
@@ -178,7 +225,9 @@ pub async fn upgrade(
         let (mut sender, driver) = handshake(connector, endpoint).await?;
         let driver = driver.with_upgrades();
         let exchange = async {
-            let response = sender.send_request(prepare(endpoint, request)).await;
+            let response = sender
+                .send_request(prepare(endpoint, connector.names_the_server(endpoint), request))
+                .await;
             let response = response.map_err(broken(endpoint))?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let upgraded = hyper::upgrade::on(response).await.map_err(broken(endpoint))?;
@@ -223,11 +272,18 @@ async fn handshake(
     http.handshake(TokioIo::new(stream)).await.map_err(broken(endpoint))
 }
 
-fn prepare(endpoint: &Endpoint, request: Request<Bytes>) -> Request<Full<Bytes>> {
+fn prepare(
+    endpoint: &Endpoint,
+    names_the_server: bool,
+    request: Request<Bytes>,
+) -> Request<Full<Bytes>> {
     let mut request = request.map(Full::new);
     // An authority that is no header value can't have been connected to; the server refuses a missing Host.
     if let Ok(host) = HeaderValue::from_str(&endpoint.authority()) {
         request.headers_mut().insert(header::HOST, host);
+    }
+    if names_the_server && let Ok(whole) = format!("{endpoint}{}", request.uri()).parse() {
+        *request.uri_mut() = whole;
     }
     request
 }

@@ -3,7 +3,7 @@
 //! A listening socket is bound by [`listener`]; [`http_server`] accepts from it, turns each raw stream into a
 //! protected one through an [`acceptor::Acceptor`], and speaks HTTP/1.1 (or, under TLS, HTTP/2) within [`limits::ServerLimits`];
 //! [`connections`] watches every connection's time limits from a single task, so that a waiting connection costs no
-//! timer. [`http_client`] is the other direction, and
+//! timer. [`http_client`] is the other direction, through a [`proxy`] if need be, and
 //! [`dns`] finds hosts and services by name. Nothing here knows what the requests mean.
 
 pub mod acceptor;
@@ -16,6 +16,7 @@ pub mod http_client;
 pub mod http_server;
 pub mod limits;
 pub mod listener;
+pub mod proxy;
 mod served_body;
 mod serving;
 mod serving_h2;

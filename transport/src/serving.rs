@@ -64,14 +64,15 @@ async fn answer<H: Handler>(
     handoff: Arc<Handoff<H::Body>>,
 ) -> Result<Response<ServedBody<H::Body>>, Infallible> {
     tracked.enter(Phase::Serving);
-    if let Some(refusal) = refuse_malformed(&request) {
+    let framing = Framing::of(request.headers());
+    if let Some(refusal) = refuse_malformed(&request, &framing) {
         return Ok(refusal.map(|text| ServedBody::text(text, tracked)));
     }
     // Both a length and a transfer coding is how requests are smuggled past a proxy. The parser has already dropped
     // the length, so no coded request gets to share its connection with another.
-    let closes = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let closes = framing.is_coded;
     let may_take_over = request.version() == Version::HTTP_11 && request.method() == Method::GET;
-    let ends_after = closes || leaves_no_next_request(request.headers());
+    let ends_after = closes || framing.leaves_no_next_request;
     let mut response = handler.handle(request, Connection(Arc::clone(&tracked))).await;
     if closes {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -85,9 +86,41 @@ async fn answer<H: Handler>(
     Ok(response.map(|body| ServedBody::handlers(body, tracked)))
 }
 
-fn refuse_malformed(request: &Request<Incoming>) -> Option<Response<&'static str>> {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let text = match (request.version(), hosts) {
+/// What a request's headers say of the requests around it. Read in one pass, since most have two or three headers.
+#[derive(Default)]
+struct Framing {
+    hosts: usize,
+    is_coded: bool,
+    /// The connection can't be used again: the client says so, or a body that nobody reads stands before the next request.
+    leaves_no_next_request: bool,
+}
+
+impl Framing {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut framing = Self::default();
+        for (name, value) in headers {
+            if name == header::HOST {
+                framing.hosts += 1;
+            } else if name == header::TRANSFER_ENCODING {
+                framing.is_coded = true;
+            } else if name == header::CONNECTION {
+                framing.leaves_no_next_request |= value
+                    .as_bytes()
+                    .split(|byte| *byte == b',')
+                    .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+            } else if name == header::CONTENT_LENGTH {
+                framing.leaves_no_next_request |= value != "0";
+            }
+        }
+        framing
+    }
+}
+
+fn refuse_malformed(
+    request: &Request<Incoming>,
+    framing: &Framing,
+) -> Option<Response<&'static str>> {
+    let text = match (request.version(), framing.hosts) {
         (Version::HTTP_11, 0) => "400 Bad Request: missing required Host header",
         (_, 2..) => "400 Bad Request: too many Host headers",
         _ if request.method() == Method::CONNECT => "400 Bad Request: this is not a proxy",
@@ -99,18 +132,6 @@ fn refuse_malformed(request: &Request<Incoming>) -> Option<Response<&'static str
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     Some(response)
-}
-
-/// Whether the connection can't be used again after a request with these headers: the client says so, or a body that
-/// nobody reads stands before the next request.
-fn leaves_no_next_request(headers: &HeaderMap) -> bool {
-    let closes = headers.get_all(header::CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-    });
-    closes || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// What a handler's body must be.

@@ -15,6 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::connections::{Phase, Registration};
 use crate::stream::{FarEnd, Stream};
 
+/// A head and a body of no more than this go out in one piece: to copy them costs less than what the kernel does to write
+/// several pieces.
+const GATHERED_BYTES_MAX: usize = 1024;
+
 /// A counted stream.
 #[derive(Debug)]
 pub(crate) struct TrackedIo {
@@ -130,6 +134,17 @@ impl AsyncWrite for TrackedIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let total = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        if bufs.len() > 1 && total <= GATHERED_BYTES_MAX {
+            let mut gathered = [0; GATHERED_BYTES_MAX];
+            let mut rest = &mut gathered[..];
+            for buf in bufs {
+                let (here, behind) = rest.split_at_mut(buf.len());
+                here.copy_from_slice(buf);
+                rest = behind;
+            }
+            return self.poll_write(cx, gathered.get(..total).unwrap_or_default());
+        }
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_write(&result);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Learned, member};
 use crate::bootstrap::Listed;
+use crate::ids::MemberId;
 use crate::peer_urls;
 
 /// The largest cluster that a token may ask for: far above any that makes sense, far below what would hurt.
@@ -22,6 +23,15 @@ pub struct Registration {
     pub value: String,
     /// The index of its creation: who came first.
     pub created: u64,
+}
+
+impl Registration {
+    /// The member that it registers, under the ID that its key is; none if no member can have made it.
+    #[must_use]
+    pub fn listed(&self) -> Option<Listed> {
+        let id = MemberId(u64::from_str_radix(&self.key, 16).ok()?);
+        parse(self, "").ok().map(|listed| Listed { id, ..listed })
+    }
 }
 
 /// How things stand for this member.

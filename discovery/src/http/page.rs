@@ -3,6 +3,8 @@
 //! Invariant: whatever a member said of itself is escaped. The page holds no secret but the one it was asked with, which is in its own
 //! address, and the discovery URL only for those who came by it.
 
+mod reports;
+
 use std::fmt::Write as _;
 
 use http::StatusCode;
@@ -12,13 +14,9 @@ use super::body::ServiceBody;
 use super::route::RegistryPath;
 use super::{Answer, Asked, Edge, native};
 use crate::registry::membership::Listed;
-use crate::registry::report::{Progress, Report};
 use crate::registry::status::MemberStatus;
-use crate::registry::{Capability, Refusal, Secret, Status, TokenId};
+use crate::registry::{Capability, Moment, Refusal, Secret, Status, TokenId};
 use crate::store::Store;
-
-/// A clock that is off by more than this is worth a word.
-const CLOCK_OFFSET_MS_MAX: u64 = 1000;
 
 /// The page by the address that was handed out with the token.
 pub(super) async fn answer<S: Store>(
@@ -79,7 +77,8 @@ pub fn render(status: &Status, url: Option<&str>, events: &str) -> String {
     let mut body = String::from("<main id=\"status\">");
     head(&mut body, status);
     members(&mut body, status);
-    problems(&mut body, status);
+    reports::reach(&mut body, status);
+    reports::problems(&mut body, status);
     next_step(&mut body, status, url.unwrap_or("DISCOVERY_URL"));
     body.push_str("</main>");
     let registered = status.members.len();
@@ -146,10 +145,10 @@ fn head(out: &mut String, status: &Status) {
 fn members(out: &mut String, status: &Status) {
     out.push_str(
         "<h2>Members</h2><div class=\"scroll\"><table><thead><tr><th>#</th><th>Name</th><th>Peer URLs</th><th>Registered</th>\
-         <th>Last report</th><th>Clock</th><th>Reaches</th></tr></thead><tbody>",
+         <th>Last report</th><th>Clock</th><th>Certificates</th></tr></thead><tbody>",
     );
     for (position, member) in status.members.iter().enumerate() {
-        row(out, position + 1, member, status);
+        row(out, position + 1, member, status.at);
     }
     for position in status.members.len() + 1..=status.size {
         push(
@@ -163,7 +162,7 @@ fn members(out: &mut String, status: &Status) {
     out.push_str("</tbody></table></div>");
 }
 
-fn row(out: &mut String, position: usize, member: &MemberStatus, status: &Status) {
+fn row(out: &mut String, position: usize, member: &MemberStatus, now: Moment) {
     let urls: Vec<String> =
         member.peer_urls.iter().map(|url| format!("<code>{}</code>", escape(url))).collect();
     push(
@@ -176,88 +175,13 @@ fn row(out: &mut String, position: usize, member: &MemberStatus, status: &Status
             time(&member.registered)
         ),
     );
-    let Some(report) = &member.report else {
-        out.push_str(
-            "<td colspan=\"3\" class=\"quiet\">does not report (etcd's own nodes do not)</td></tr>",
-        );
-        return;
-    };
-    let progress = match report.sent.progress {
-        Progress::Waiting => "waits",
-        Progress::Starting => "starts",
-        Progress::Started => "has started",
-    };
-    push(
-        out,
-        format_args!(
-            "<td>{progress}<br><small>{} {}</small></td><td>{}</td><td>{}</td></tr>",
-            time(&report.at.to_string()),
-            escape(&report.sent.program),
-            clock(report),
-            reaches(report, status)
+    match &member.report {
+        Some(report) => reports::cells(out, report, now),
+        None => out.push_str(
+            "<td colspan=\"3\" class=\"quiet\">does not report (etcd's own nodes do not)</td>",
         ),
-    );
-}
-
-fn clock(report: &Report) -> String {
-    match report.clock_offset_ms {
-        None => "not told".to_owned(),
-        Some(offset) => {
-            let class = if offset.unsigned_abs() > CLOCK_OFFSET_MS_MAX { "bad" } else { "good" };
-            format!("<span class=\"{class}\">{offset:+} ms</span>")
-        }
     }
-}
-
-fn reaches(report: &Report, status: &Status) -> String {
-    if report.sent.reach.is_empty() {
-        return "not tried yet".to_owned();
-    }
-    let line = |reach: &crate::registry::report::Reach| {
-        let known = status.members.iter().find(|member| member.id == reach.member);
-        let name = known.map_or(reach.member.as_str(), |member| member.name.as_str());
-        let (class, word) = if reach.ok { ("good", "yes") } else { ("bad", "no") };
-        let rtt = reach.rtt_ms.map(|rtt| format!(" {rtt} ms")).unwrap_or_default();
-        format!("{} <span class=\"{class}\">{word}</span>{rtt}", escape(name))
-    };
-    report.sent.reach.iter().map(line).collect::<Vec<_>>().join("<br>")
-}
-
-/// Everything that somebody has to look at, in sentences.
-fn problems(out: &mut String, status: &Status) {
-    let mut found = Vec::new();
-    for member in &status.members {
-        let name = escape(&member.name);
-        let Some(report) = &member.report else { continue };
-        for reach in report.sent.reach.iter().filter(|reach| !reach.ok) {
-            let to = status.members.iter().find(|known| known.id == reach.member);
-            let to = to.map_or(reach.member.as_str(), |known| known.name.as_str());
-            found.push(format!(
-                "<b>{name}</b> does not reach <b>{}</b>: {}",
-                escape(to),
-                escape(&reach.detail)
-            ));
-        }
-        for problem in &report.sent.certificate_problems {
-            found.push(format!("<b>{name}</b>, certificates: {}", escape(problem)));
-        }
-        if let Some(offset) =
-            report.clock_offset_ms.filter(|it| it.unsigned_abs() > CLOCK_OFFSET_MS_MAX)
-        {
-            found.push(format!(
-                "The clock of <b>{name}</b> is off by {offset:+} ms. Let it be set by NTP"
-            ));
-        }
-    }
-    if !found.is_empty() {
-        push(
-            out,
-            format_args!(
-                "<h2>Problems</h2><ul class=\"bad\"><li>{}</li></ul>",
-                found.join("</li><li>")
-            ),
-        );
-    }
+    out.push_str("</tr>");
 }
 
 /// What to run on a machine that is missing, or what to do instead.
@@ -356,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::registry::capability::SECRET_BYTES;
-    use crate::registry::{ClusterSize, Grants, Membership, Moment, Token};
+    use crate::registry::{ClusterSize, Grants, Membership, Token};
 
     #[test]
     fn the_page_has_the_command_for_who_is_missing() {

@@ -26,6 +26,9 @@ use crate::store::Store;
 /// Polls end within this fraction of the allowed time after it, so that those that began together do not end together.
 const JITTER_PARTS: u32 = 8;
 
+/// Says that reports of members are taken, by the native API beside this route.
+const TAKES_REPORTS: &str = "quorate-takes-reports";
+
 /// Makes a token: `/new?size=N`. The body is the discovery URL alone, without a line end, as scripts expect it.
 pub(super) async fn new_token<S: Store>(edge: &Edge<S>, asked: &Asked) -> Result<Answer, Refusal> {
     let size = asked.query.value("size").map_or(Ok(ClusterSize::DEFAULT), ClusterSize::parse)?;
@@ -202,6 +205,8 @@ pub(super) fn jittered(timeout: Duration) -> Duration {
 fn show(status: StatusCode, token: &Token, body: &Value) -> Answer {
     let mut answer = answer::with(status, "application/json", ServiceBody::full(line(body)));
     answer::add(&mut answer, "x-etcd-index", &token.index.to_string());
+    // Members of ours report to whoever says this; etcd's nodes do not look, and other registries do not say it.
+    answer::add(&mut answer, TAKES_REPORTS, "1");
     answer
 }
 

@@ -33,6 +33,9 @@ pub struct Status {
     pub reopened: Option<String>,
     /// The time of the answer.
     pub now: String,
+    /// The same, to reckon with.
+    #[serde(skip)]
+    pub at: Moment,
     /// Who registered, in order.
     pub members: Vec<MemberStatus>,
     /// All members as `--initial-cluster` has them, once the token is sealed.
@@ -86,6 +89,7 @@ impl Status {
             sealed: shown(token.sealed),
             reopened: shown(token.reopened),
             now: now.to_string(),
+            at: now,
             initial_cluster: token.sealed.map(|_| values.collect::<Vec<_>>().join(",")),
             members: members.collect(),
             membership: token.sealed.and_then(|_| membership::newest(token, reports)),

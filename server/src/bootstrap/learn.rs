@@ -180,7 +180,7 @@ async fn report(begun: Instant, timeout: Option<Duration>, missing: &Mutex<Strin
 }
 
 /// Between half of `pause` and all of it, so that members started together do not come together.
-fn scattered(pause: Duration) -> Duration {
+pub(crate) fn scattered(pause: Duration) -> Duration {
     // Each `RandomState` has keys of its own, so this is chance enough.
     let chance = RandomState::new().hash_one(()) % 512;
     pause * (512 + u32::try_from(chance).unwrap_or_default()) / 1024

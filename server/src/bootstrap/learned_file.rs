@@ -48,6 +48,9 @@ struct Contents {
     /// The peer URLs of the cluster that this process is a proxy of.
     #[serde(default)]
     proxy_of: Vec<String>,
+    /// Whether the source is a service that takes reports.
+    #[serde(default)]
+    takes_reports: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -117,6 +120,23 @@ impl LearnedFile {
     /// The peer URLs of the cluster that this process is a proxy of; none if it is no proxy.
     pub fn proxied(&self) -> Vec<String> {
         self.contents.lock().proxy_of.clone()
+    }
+
+    /// Notes that the source takes reports, so that a member that looks nothing up any more knows it.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn reports_are_taken(&self) -> io::Result<()> {
+        if self.contents.lock().takes_reports {
+            return Ok(());
+        }
+        self.change(|contents| contents.takes_reports = true)
+    }
+
+    /// Whether `source` takes reports, as far as was noted.
+    pub fn takes_reports(&self, source: &str) -> bool {
+        let contents = self.contents.lock();
+        contents.takes_reports && contents.source == source
     }
 
     /// Keeps a list.

@@ -7,7 +7,7 @@ pub mod learn;
 pub mod learned_file;
 pub mod records;
 pub mod registry;
-mod registry_http;
+pub(crate) mod registry_http;
 pub mod token_api;
 
 use std::collections::BTreeMap;

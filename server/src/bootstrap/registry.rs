@@ -16,6 +16,7 @@ use super::learn::{Look, Trouble};
 use super::learned_file::{LearnedFile, Registered, check_note, note};
 use super::registry_http::{RegistryHttp, Reply, TIMEOUT, bad_endpoint};
 use crate::config::DiscoveryUrl;
+use crate::reports::Reports;
 
 /// How long one poll for news lasts; services end them earlier, and an end only means another look.
 const POLL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,21 +34,23 @@ pub struct Registry<'a> {
     token: String,
     own: Listed,
     file: &'a LearnedFile,
+    reports: Reports,
     /// The index up to which the last listing tells everything.
     index: u64,
 }
 
 impl<'a> Registry<'a> {
-    /// The registry at `url`, for the member `own`; `file` remembers what was registered.
+    /// The registry at `url`, for the member `own`; `file` remembers what was registered, `reports` are told who has.
     #[must_use]
     pub fn new(
         url: &'a DiscoveryUrl,
         own: Listed,
         file: &'a LearnedFile,
         connector: &'a dyn Connector,
+        reports: Reports,
     ) -> Self {
         let http = RegistryHttp::new(url, connector);
-        Self { http, token: url.text().to_owned(), own, file, index: 0 }
+        Self { http, token: url.text().to_owned(), own, file, reports, index: 0 }
     }
 
     /// Looks who is registered, and registers this member if it is not and `registers` says so.
@@ -130,6 +133,9 @@ impl<'a> Registry<'a> {
         let newest = value["node"]["nodes"].as_array().into_iter().flatten();
         let newest = newest.filter_map(|node| node["modifiedIndex"].as_u64()).max();
         self.index = index.or(newest).unwrap_or_default();
+        if self.http.takes_reports() {
+            tell(&self.reports, self.file, &registrations);
+        }
         registry::judge(&self.own, &self.token, size, &registrations)
             .map_err(|error| Trouble::Final(error.to_string()))
     }
@@ -178,6 +184,15 @@ impl<'a> Registry<'a> {
             tracing::debug!(%error, "the note of the registration stays");
         }
     }
+}
+
+/// Tells those who report who has registered with a service that takes reports.
+pub(super) fn tell(reports: &Reports, file: &LearnedFile, registrations: &[Registration]) {
+    if let Err(error) = file.reports_are_taken() {
+        tracing::debug!(%error, "that the service takes reports is forgotten by the next start");
+    }
+    reports.registered(registrations.iter().filter_map(Registration::listed).collect());
+    reports.are_taken();
 }
 
 fn exists(reply: &Reply) -> bool {

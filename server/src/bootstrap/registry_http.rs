@@ -3,6 +3,7 @@
 //! Invariant: no answer, a broken one, "too many requests" and every 5xx may pass; everything else that is not etcd's JSON
 //! will not. The token never appears in a message: whoever knows it can take a place in the cluster.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,8 +26,12 @@ const SECRET_CHARS_MIN: usize = 8;
 /// As much of a service's own words is shown.
 const SHOWN_CHARS_MAX: usize = 200;
 
+/// A header of our own service's answers: whoever sends it takes reports beside them. Others are asked nothing more.
+const TAKES_REPORTS: &str = "quorate-takes-reports";
+
 /// See the module.
 pub(super) struct RegistryHttp<'a> {
+    takes_reports: AtomicBool,
     endpoint: Endpoint,
     path: &'a str,
     connector: &'a dyn Connector,
@@ -50,7 +55,13 @@ pub(super) enum Reply {
 
 impl<'a> RegistryHttp<'a> {
     pub(super) fn new(url: &'a DiscoveryUrl, connector: &'a dyn Connector) -> Self {
-        Self { endpoint: url.endpoint().clone(), path: url.path(), connector }
+        let endpoint = url.endpoint().clone();
+        Self { takes_reports: AtomicBool::new(false), endpoint, path: url.path(), connector }
+    }
+
+    /// Whether an answer said that this is a service of ours, which takes reports.
+    pub(super) fn takes_reports(&self) -> bool {
+        self.takes_reports.load(Ordering::Relaxed)
     }
 
     /// The service, for messages.
@@ -141,6 +152,9 @@ impl<'a> RegistryHttp<'a> {
             let reason = format!("it answers {} with something that is not JSON", status.as_u16());
             return Err(bad_endpoint(&endpoint.to_string(), &reason));
         };
+        if status.is_success() && response.headers().contains_key(TAKES_REPORTS) {
+            self.takes_reports.store(true, Ordering::Relaxed);
+        }
         let index = response.headers().get("x-etcd-index").and_then(|index| index.to_str().ok());
         Ok(Reply::Json { status, value, index: index.and_then(|index| index.parse().ok()) })
     }
@@ -171,7 +185,10 @@ pub(super) fn failed(error: ClientError) -> Trouble {
 }
 
 /// Where a `Location` leads. From TLS it must not lead out of it: the token would travel in the open.
-fn redirected(from: &Endpoint, location: &str) -> Result<(Endpoint, String), &'static str> {
+pub(crate) fn redirected(
+    from: &Endpoint,
+    location: &str,
+) -> Result<(Endpoint, String), &'static str> {
     if location.starts_with('/') && !location.starts_with("//") {
         return Ok((from.clone(), location.to_owned()));
     }
@@ -186,7 +203,7 @@ fn redirected(from: &Endpoint, location: &str) -> Result<(Endpoint, String), &'s
 }
 
 /// A stranger's text, made fit for a log line.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let line: String = text
         .trim()
         .chars()

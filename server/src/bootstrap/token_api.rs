@@ -16,8 +16,10 @@ use serde::Deserialize;
 
 use super::learn::{Look, Trouble};
 use super::learned_file::{LearnedFile, check_note, note};
+use super::registry::tell;
 use super::registry_http::{TIMEOUT, bad_endpoint, failed, shown};
 use crate::config::DiscoveryToken;
+use crate::reports::Reports;
 
 /// How long one wait for news lasts; the service ends it earlier.
 const POLL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,6 +34,7 @@ pub struct TokenApi<'a> {
     own: Listed,
     file: &'a LearnedFile,
     connector: &'a dyn Connector,
+    reports: Reports,
     /// The index of the last status seen.
     index: u64,
 }
@@ -67,15 +70,16 @@ struct Problem {
 }
 
 impl<'a> TokenApi<'a> {
-    /// The token, for the member `own`; `file` remembers what was registered.
+    /// The token, for the member `own`; `file` remembers what was registered, `reports` are told who has.
     #[must_use]
     pub fn new(
         token: &'a DiscoveryToken,
         own: Listed,
         file: &'a LearnedFile,
         connector: &'a dyn Connector,
+        reports: Reports,
     ) -> Self {
-        Self { token, own, file, connector, index: 0 }
+        Self { token, own, file, connector, reports, index: 0 }
     }
 
     /// Looks who is registered; registers this member, as often as it asks, if `registers` says so.
@@ -120,6 +124,7 @@ impl<'a> TokenApi<'a> {
 
     fn judge(&self, status: &Status) -> Result<Look, Trouble> {
         let registrations: Vec<Registration> = status.members.iter().map(registration).collect();
+        tell(&self.reports, self.file, &registrations);
         let judged = registry::judge(&self.own, &self.token.secret, status.size, &registrations)
             .map_err(|error| Trouble::Final(error.to_string()))?;
         Ok(match judged {

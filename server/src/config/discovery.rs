@@ -31,6 +31,10 @@ pub struct Discovery {
     pub timeout: Option<Duration>,
     /// What a member does that comes when all places are taken (`--discovery-fallback`).
     pub fallback: Fallback,
+    /// The HTTP proxy that the service is reached through (`--discovery-proxy`).
+    pub proxy: Option<Endpoint>,
+    /// Whether a service of ours is told how this member is (`--discovery-report`).
+    pub reports: bool,
     /// Where names are looked up (`--dns-server`).
     pub dns: Dns,
     /// How the connection to the service is protected, if its URL asks for it (`--discovery-cacert`, `--discovery-cert`,
@@ -181,6 +185,8 @@ pub(super) fn config(settings: &Settings) -> Result<Discovery, ConfigError> {
             "proxy" => Fallback::Proxy,
             _ => Fallback::Exit,
         },
+        proxy: proxy(settings)?,
+        reports: value::boolean(settings.text("discovery-report")).unwrap_or_default(),
         dns: dns(settings)?,
         tls: tls(settings)?,
     })
@@ -220,6 +226,25 @@ fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
         };
     }
     Ok(Some(TlsSettings::dialling("discovery", key_pair, trust)))
+}
+
+/// As in etcd, a proxy without a scheme is spoken to in HTTP. A user in its URL would have to be kept secret, and is refused.
+fn proxy(settings: &Settings) -> Result<Option<Endpoint>, ConfigError> {
+    let flag = "discovery-proxy";
+    let Some(text) = settings.given(flag).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let bad = |reason| ConfigError::Discovery { flag, origin: settings.origin(flag), reason };
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    match whole.parse() {
+        Ok(Endpoint { is_tls: true, .. }) => Err(bad(
+            "a proxy is spoken to in plain HTTP (what goes through it to https:// is protected all the same)",
+        )),
+        Ok(endpoint @ Endpoint { address: Address::Tcp { .. }, .. }) => Ok(Some(endpoint)),
+        _ => Err(bad(
+            "it is no address of an HTTP proxy, such as http://192.0.2.1:3128, without a user and a path",
+        )),
+    }
 }
 
 /// A URL as it may be shown: without the token.

@@ -5,8 +5,10 @@
 //! come, watches too, and are never kept. Left out: who may do what, which the members decide.
 
 mod members;
+mod pool;
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,11 +20,12 @@ use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use quorate_transport::body::read_body;
 use quorate_transport::connections::Connection;
-use quorate_transport::http_client::{ClientError, Connector, open};
+use quorate_transport::http_client::{ClientError, Connector};
 use quorate_transport::http_server::Handler;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use members::MemberAddresses;
+use pool::{Lease, Pool};
 
 /// Requests under way, watches included: each holds a connection to a client and one to a member.
 const UNDER_WAY_MAX: usize = 8192;
@@ -30,6 +33,9 @@ const UNDER_WAY_MAX: usize = 8192;
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a member has to begin its answer; longer than any write or read takes there before it is given up.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where a request comes from, proxy by proxy.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What is meant for one connection and not for the next.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -50,7 +56,7 @@ pub type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
 /// See the module.
 pub struct Proxy {
     members: Arc<MemberAddresses>,
-    connector: Arc<dyn Connector>,
+    pool: Arc<Pool>,
     under_way: Arc<Semaphore>,
 }
 
@@ -58,10 +64,15 @@ impl Proxy {
     /// Asks `members`, over connections that `connector` opens.
     #[must_use]
     pub fn new(members: Arc<MemberAddresses>, connector: Arc<dyn Connector>) -> Self {
-        Self { members, connector, under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
+        let pool = Arc::new(Pool::new(connector));
+        Self { members, pool, under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
     }
 
-    async fn forward(&self, request: Request<Incoming>) -> Response<ProxyBody> {
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        from: Option<IpAddr>,
+    ) -> Response<ProxyBody> {
         let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
             return told(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -73,6 +84,7 @@ impl Proxy {
             return told(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off");
         };
         drop_hop_by_hop(&mut parts.headers);
+        tell_whom_it_is_for(&mut parts.headers, from);
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let may_repeat = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         for endpoint in self.members.in_turn() {
@@ -83,10 +95,10 @@ impl Proxy {
                 Ok(uri) => *next.uri_mut() = uri,
                 Err(_) => return told(StatusCode::BAD_REQUEST, "the path cannot be passed on"),
             }
-            match open(&*self.connector, &endpoint, next, HEAD_TIMEOUT).await {
-                Ok(response) => {
+            match self.pool.ask(&endpoint, next, HEAD_TIMEOUT).await {
+                Ok((response, lease)) => {
                     self.members.answered(&endpoint);
-                    return passed_on(response, permit);
+                    return passed_on(response, lease, permit);
                 }
                 Err(error) => {
                     tracing::debug!(%endpoint, %error, "a member does not answer");
@@ -121,8 +133,9 @@ impl Handler for Proxy {
     async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _connection: Connection,
+        connection: Connection,
     ) -> Response<ProxyBody> {
+        let from = connection.identity().address.map(|address| address.ip().to_canonical());
         match request.uri().path() {
             "/v2/config/local/proxy" => self.own_endpoints(),
             "/livez" => json(StatusCode::OK, &serde_json::json!({ "proxy": true })),
@@ -130,7 +143,7 @@ impl Handler for Proxy {
             "/metrics" => {
                 told(StatusCode::NOT_FOUND, "this is a proxy; ask the members for their metrics")
             }
-            _ => Box::pin(self.forward(request)).await,
+            _ => Box::pin(self.forward(request, from)).await,
         }
     }
 }
@@ -151,19 +164,34 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(header::EXPECT);
 }
 
-fn passed_on(response: Response<Incoming>, permit: OwnedSemaphorePermit) -> Response<ProxyBody> {
+/// Adds the client's address to those of the proxies that it came through.
+fn tell_whom_it_is_for(headers: &mut HeaderMap, from: Option<IpAddr>) {
+    let Some(from) = from else { return };
+    let before = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let all: Vec<String> = before.map(str::to_owned).chain([from.to_string()]).collect();
+    if let Ok(value) = HeaderValue::from_str(&all.join(", ")) {
+        headers.insert(FORWARDED_FOR, value);
+    }
+}
+
+fn passed_on(
+    response: Response<Incoming>,
+    lease: Lease,
+    permit: OwnedSemaphorePermit,
+) -> Response<ProxyBody> {
     let (mut parts, body) = response.into_parts();
     let length = parts.headers.remove(header::CONTENT_LENGTH);
     drop_hop_by_hop(&mut parts.headers);
     if let Some(length) = length {
         parts.headers.insert(header::CONTENT_LENGTH, length);
     }
-    Response::from_parts(parts, Passing { body, _permit: permit }.boxed_unsync())
+    Response::from_parts(parts, Passing { body, lease, _permit: permit }.boxed_unsync())
 }
 
 /// A member's body on its way to the client; the request is under way until it ends or is dropped.
 struct Passing {
     body: Incoming,
+    lease: Lease,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -175,7 +203,11 @@ impl Body for Passing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() {
+            self.lease.end();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -184,6 +216,15 @@ impl Body for Passing {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // A body of a known length is not asked for its end.
+        if self.body.is_end_stream() {
+            self.lease.end();
+        }
     }
 }
 
@@ -218,5 +259,17 @@ mod tests {
         }
         drop_hop_by_hop(&mut headers);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["authorization"]);
+    }
+
+    #[test]
+    fn members_are_told_whom_a_request_is_for() {
+        let mut headers = HeaderMap::new();
+        let from = |text: &str| Some(text.parse().unwrap());
+        tell_whom_it_is_for(&mut headers, None);
+        assert!(headers.is_empty(), "a client on a unix socket has no address");
+        tell_whom_it_is_for(&mut headers, from("192.0.2.7"));
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        tell_whom_it_is_for(&mut headers, from("2001:db8::1"));
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7, 2001:db8::1");
     }
 }

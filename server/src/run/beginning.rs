@@ -10,7 +10,8 @@ use quorate_core::bootstrap::{Disk, Listed};
 use quorate_core::discovery::{Learned, fingerprint, member};
 use quorate_transport::http_client::Connector;
 
-use super::{FormationFile, RunError, bound, disk, plan, protection, proxying};
+use super::reporting::Discovering;
+use super::{FormationFile, RunError, bound, disk, plan, proxying};
 use crate::bootstrap::learn::{LearnError, Source, changed, learn};
 use crate::bootstrap::learned_file::LearnedFile;
 use crate::bootstrap::records::Records;
@@ -35,6 +36,7 @@ pub(super) async fn begin(
     file: &FormationFile,
     forming: &Arc<Forming>,
     connector: &dyn Connector,
+    service: &Discovering,
 ) -> Result<Begun, RunError> {
     if config.discovery.source == MemberSource::Flag {
         return decide(plan(config, data_dir, file)?, file, forming, connector).await;
@@ -42,13 +44,17 @@ pub(super) async fn begin(
     let disk = disk(data_dir);
     let learned_file = LearnedFile::open(data_dir.path());
     if disk != Disk::Fresh {
+        let source = fingerprint(&source_text(config));
+        if learned_file.as_ref().is_ok_and(|file| file.takes_reports(&source)) {
+            service.reports.are_taken();
+        }
         let plan = restarting(config, disk, file, learned_file);
         return decide(plan, file, forming, connector).await;
     }
     refuse_contradiction(config)?;
     let learned_file = learned_file?;
     learned_file.of_source(&fingerprint(&source_text(config)));
-    learn_and_decide(config, file, forming, learned_file, connector).await
+    learn_and_decide(config, file, forming, learned_file, connector, service).await
 }
 
 async fn decide(
@@ -85,14 +91,14 @@ async fn learn_and_decide(
     forming: &Arc<Forming>,
     learned_file: LearnedFile,
     connector: &dyn Connector,
+    service: &Discovering,
 ) -> Result<Begun, RunError> {
     let may_proxy = config.discovery.fallback == Fallback::Proxy;
     let peer_urls = learned_file.proxied();
     if may_proxy && !peer_urls.is_empty() {
         return Ok(Begun::Proxy(proxying::Beginning { peer_urls, file: learned_file }));
     }
-    let service = protection::discovery_connector(config)?;
-    let mut source = source(config, &learned_file, &*service);
+    let mut source = source(config, &learned_file, service);
     let known = match learned_file.learned(&token(config))? {
         Some(learned) => Ok(learned),
         None => learn(&mut source, config.discovery.timeout).await,
@@ -115,6 +121,7 @@ async fn learn_and_decide(
         let incarnation = file.incarnation();
         let plan = Plan::of(config, Disk::Fresh, learned.clone(), incarnation, bound(file));
         forming.learned(&plan);
+        service.reports.all_known(&learned.listed);
         tokio::select! {
             started = bootstrap::run(&plan, forming, connector, |bound| file.bind(bound)) => {
                 return Ok(Begun::Member(Box::new(plan), started?));
@@ -133,15 +140,17 @@ async fn learn_and_decide(
 fn source<'a>(
     config: &'a Config,
     learned_file: &'a LearnedFile,
-    connector: &'a dyn Connector,
+    service: &'a Discovering,
 ) -> Source<'a> {
+    let (own, reports) = (as_advertised(config), service.reports.clone());
+    let connector = &*service.connector;
     let advertised = &config.initial_advertise_peer_urls;
     match &config.discovery.source {
         MemberSource::Url(url) => {
-            Source::Registry(Registry::new(url, as_advertised(config), learned_file, connector))
+            Source::Registry(Registry::new(url, own, learned_file, connector, reports))
         }
         MemberSource::Token(token) => {
-            Source::Token(TokenApi::new(token, as_advertised(config), learned_file, connector))
+            Source::Token(TokenApi::new(token, own, learned_file, connector, reports))
         }
         MemberSource::Srv(names) => Source::Records(Records::new(
             names.clone(),
@@ -154,7 +163,7 @@ fn source<'a>(
 }
 
 /// This member as its own flags describe it.
-fn as_advertised(config: &Config) -> Listed {
+pub(super) fn as_advertised(config: &Config) -> Listed {
     let urls = config.initial_advertise_peer_urls.iter().map(ToString::to_string).collect();
     member(&config.name, urls, &token(config))
 }

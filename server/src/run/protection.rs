@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quorate_transport::http_client::{Connector, PlainConnector};
+use quorate_transport::proxy::ProxyConnector;
 use quorate_transport::tls::{
     Credentials, Failures, TlsAcceptor, TlsConnector, TlsError, TlsSettings,
 };
@@ -45,6 +46,27 @@ impl Protection {
         self.peer.as_ref().map(acceptor)
     }
 
+    /// What opens connections to other members to see whether it can: failures are the caller's to tell, and are not logged.
+    pub(super) fn probing_connector(&self) -> Arc<dyn Connector> {
+        match &self.peer {
+            Some(TlsSide { credentials, .. }) => {
+                let failures = Arc::new(Failures::unlogged(credentials.side()));
+                Arc::new(TlsConnector::new(Arc::clone(credentials), failures))
+            }
+            None => Arc::new(PlainConnector),
+        }
+    }
+
+    /// What is shown to other members, if anything is.
+    pub(super) fn peer_credentials(&self) -> Option<Arc<Credentials>> {
+        self.peer.as_ref().map(|side| Arc::clone(&side.credentials))
+    }
+
+    /// What is shown to clients, if anything is.
+    pub(super) fn client_credentials(&self) -> Option<Arc<Credentials>> {
+        self.client.as_ref().map(|side| Arc::clone(&side.credentials))
+    }
+
     /// What opens connections to other members.
     pub(super) fn peer_connector(&self) -> Arc<dyn Connector> {
         match &self.peer {
@@ -56,14 +78,24 @@ impl Protection {
     }
 }
 
-/// What opens connections to the discovery service. It is of use for minutes, so its files are read once.
-pub(super) fn discovery_connector(config: &Config) -> Result<Arc<dyn Connector>, TlsError> {
-    Ok(match &config.discovery.tls {
+/// What opens connections to the discovery service; its files are kept fresh by a task on `runtime`.
+pub(super) fn discovery_connector(
+    config: &Config,
+    runtime: &Handle,
+) -> Result<Arc<dyn Connector>, TlsError> {
+    let tls = match &config.discovery.tls {
         Some(settings) => {
             let failures = Arc::new(Failures::new(settings.side));
-            Arc::new(TlsConnector::new(Credentials::load(settings.clone())?, failures))
+            let credentials = Credentials::load(settings.clone())?;
+            runtime.spawn(Arc::clone(&credentials).keep_fresh());
+            Some(Arc::new(TlsConnector::new(credentials, failures)))
         }
-        None => Arc::new(PlainConnector),
+        None => None,
+    };
+    Ok(match (&config.discovery.proxy, tls) {
+        (Some(proxy), tls) => Arc::new(ProxyConnector::new(proxy.clone(), tls)),
+        (None, Some(tls)) => tls,
+        (None, None) => Arc::new(PlainConnector),
     })
 }
 

@@ -4,7 +4,9 @@
 //! Invariant: both listen on loopback ports chosen by the system, and end with the value that owns them.
 
 mod dns_server;
+mod http_proxy;
 mod scripted;
 
 pub use dns_server::{DnsServer, skip_without_dnsmasq};
+pub use http_proxy::HttpProxy;
 pub use scripted::{Fault, Scripted, Step};

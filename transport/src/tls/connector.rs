@@ -33,11 +33,16 @@ impl TlsConnector {
         if !endpoint.is_tls {
             return Ok(raw);
         }
-        let (protected, refused) = remembering_refused(self.protect(endpoint, raw)).await;
+        self.protect(endpoint, raw).await
+    }
+
+    /// Protects a connection to `endpoint` that was made in another way.
+    pub(crate) async fn protect(&self, endpoint: &Endpoint, raw: Stream) -> io::Result<Stream> {
+        let (protected, refused) = remembering_refused(self.shake_hands(endpoint, raw)).await;
         protected.inspect_err(|error| self.failures.note(endpoint, refused.as_deref(), error))
     }
 
-    async fn protect(&self, endpoint: &Endpoint, raw: Stream) -> io::Result<Stream> {
+    async fn shake_hands(&self, endpoint: &Endpoint, raw: Stream) -> io::Result<Stream> {
         let Some(config) = self.credentials.client() else {
             return Err(io::Error::other("these credentials are not for dialling"));
         };

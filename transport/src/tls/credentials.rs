@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rustls::client::verify_server_name;
+use rustls::pki_types::ServerName;
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::error::TlsError;
@@ -72,6 +75,19 @@ impl Credentials {
             reloads: self.reloads.load(Ordering::Relaxed),
             reload_failures: self.reload_failures.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether the own certificate is valid for `host`, a name or an address; `None` if there is none, or nobody asks whom it
+    /// is for: it is self-made, or the other end believes any.
+    #[must_use]
+    pub fn names(&self, host: &str) -> Option<bool> {
+        if self.settings.self_made_for.is_some() || self.settings.trust == Trust::Anybody {
+            return None;
+        }
+        let current = self.current.load();
+        let parsed = ParsedCertificate::try_from(current.leaf.as_ref()?).ok()?;
+        let name = ServerName::try_from(host).ok()?;
+        Some(verify_server_name(&parsed, &name).is_ok())
     }
 
     /// Keeps them as their files are, for ever. To be run in a task of its own, once.

@@ -156,6 +156,7 @@ impl FailureKind {
 pub struct Failures {
     side: &'static str,
     counts: [AtomicU64; FailureKind::ALL.len()],
+    lines_max: u32,
     window: Mutex<LogWindow>,
 }
 
@@ -170,8 +171,18 @@ impl Failures {
     /// None so far.
     #[must_use]
     pub fn new(side: &'static str) -> Self {
+        Self::logging(side, LINES_MAX)
+    }
+
+    /// None so far, and none that will be logged: for connections whose failures are told in another way.
+    #[must_use]
+    pub fn unlogged(side: &'static str) -> Self {
+        Self::logging(side, 0)
+    }
+
+    fn logging(side: &'static str, lines_max: u32) -> Self {
         let window = LogWindow { since: Instant::now(), lines: 0, unlogged: 0 };
-        Self { side, counts: Default::default(), window: Mutex::new(window) }
+        Self { side, counts: Default::default(), lines_max, window: Mutex::new(window) }
     }
 
     /// How often this kind has happened.
@@ -210,7 +221,7 @@ impl Failures {
             window.since = Instant::now();
             window.lines = 0;
         }
-        if window.lines >= LINES_MAX {
+        if window.lines >= self.lines_max {
             window.unlogged += 1;
             return None;
         }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion, version};
 
@@ -25,6 +25,8 @@ pub(super) struct Loaded {
     pub(super) client: Option<Arc<ClientConfig>>,
     /// What of it expires.
     pub(super) expiries: Vec<Expiry>,
+    /// The own certificate, if there is one.
+    pub(super) leaf: Option<CertificateDer<'static>>,
     /// When an authority in it expires, so that it has to be made anew without it. In seconds since 1970.
     pub(super) until: i64,
 }
@@ -63,7 +65,8 @@ impl Loaded {
             .then(|| maker.client(shown.as_ref(), authorities.as_ref()))
             .transpose()?;
         let until = authorities.as_ref().map_or(i64::MAX, |authorities| authorities.first_end);
-        Ok(Self { server: server.transpose()?, client, expiries: reading.expiries, until })
+        let leaf = shown.as_ref().and_then(|shown| shown.chain.first().cloned());
+        Ok(Self { server: server.transpose()?, client, expiries: reading.expiries, leaf, until })
     }
 
     fn expiry(&self, what: &str) -> Option<i64> {
@@ -84,7 +87,7 @@ pub(super) fn seconds_since_1970() -> i64 {
 
 struct Shown<'a> {
     files: &'a KeyPairFiles,
-    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    chain: Vec<CertificateDer<'static>>,
     key: rustls::pki_types::PrivateKeyDer<'static>,
 }
 

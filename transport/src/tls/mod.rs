@@ -16,6 +16,7 @@ mod self_made;
 mod settings;
 pub mod suites;
 mod verifier;
+mod words;
 
 pub use acceptor::TlsAcceptor;
 pub use connector::TlsConnector;
@@ -26,3 +27,4 @@ pub use loaded::Expiry;
 pub use settings::{
     AllowedName, KeyPairFiles, Protocol, Suite, TlsSettings, Trust, Version, Versions,
 };
+pub use words::{CertificateFault, span};

@@ -21,5 +21,7 @@
   }
   var events = new EventSource(script.dataset.events);
   events.addEventListener("changed", refresh);
+  // A member that falls silent is no event.
+  setInterval(refresh, 30000);
   events.onerror = function () { say("connection lost; trying again"); };
 })();

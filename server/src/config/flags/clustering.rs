@@ -113,6 +113,13 @@ const FLAGS: &[Flag] = &[
          is proxy.",
     ),
     used(
+        "discovery-report",
+        Kind::Bool,
+        "true",
+        "Tell quorate-discovery, for its status page and for who follows the cluster by it, how far this member is, its clock, \
+         whom it reaches, what is wrong with certificates, and the cluster's members. Any other registry is told nothing.",
+    ),
+    used(
         "discovery-cacert",
         Kind::Path,
         "",
@@ -131,12 +138,12 @@ const FLAGS: &[Flag] = &[
         "",
         "Address of the DNS server to ask in place of this machine's, with :PORT if it is not 53.",
     ),
-    not_yet(
+    used(
         "discovery-proxy",
         Kind::Text,
         "",
-        Family::DiscoveryProxy,
-        "HTTP proxy to reach the discovery service through.",
+        "HTTP proxy to reach the discovery service through: http://HOST:PORT, or HOST:PORT. An https:// service is reached \
+         through a tunnel (CONNECT). Other members are not.",
     ),
     not_yet(
         "proxy",

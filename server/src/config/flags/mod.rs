@@ -57,8 +57,6 @@ pub enum Meaning {
 /// A group of features that this release lacks as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
-    /// Reaching the discovery service through a proxy.
-    DiscoveryProxy,
     /// Running as a proxy of a cluster instead of a member.
     Proxy,
     /// Going on with one member after a majority is lost for good.
@@ -69,7 +67,6 @@ impl Family {
     /// What the family is called in a sentence.
     pub fn title(self) -> &'static str {
         match self {
-            Self::DiscoveryProxy => "a proxy before the discovery service",
             Self::Proxy => "the v2 proxy",
             Self::Recovery => "recovery from a lost majority in place",
         }
@@ -78,10 +75,6 @@ impl Family {
     /// What ignoring the flag would have led to, and what to do.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::DiscoveryProxy => {
-                "ignoring it would look for the service where it cannot be reached. Let --discovery name a service that this \
-                 machine reaches, or list the members with --initial-cluster"
-            }
             Self::Proxy => {
                 "ignoring it would start a member that holds data. Run a TCP or HTTP proxy beside the client instead"
             }

@@ -25,8 +25,9 @@ pub(super) const RECORDS_START: u64 = 4096;
 pub(super) const SEAL_BYTES: u64 = frame_bytes(0) as u64;
 const MAGIC: &[u8; 8] = b"QUORWAL\n";
 const HEADER_BYTES: usize = 52;
-/// Zeros written by one call.
-const FILL_BYTES: usize = 1 << 20;
+/// Zeros written by one call. Few enough that the allocator gives their memory back: a megabyte of them stayed in each
+/// member.
+const FILL_BYTES: usize = 128 << 10;
 /// Zeros allowed to pile up in the page cache before they are synced: a 64 MiB flush at once would
 /// hold up the log's own small ones.
 const FILL_SYNC_BYTES: u64 = 4 << 20;

@@ -90,6 +90,7 @@ impl Connection {
                 }
                 Ok(0) => return Progress::Broken,
                 Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if is_not_ready(&error) => return Progress::Partial,
                 Err(_) => return Progress::Broken,
             };

@@ -252,9 +252,9 @@ impl<'plan> Engine<'plan> {
         }
         if closes {
             self.reconnect(token, now);
-        } else if let Some(counts_from) = self.pacer.claim(now) {
-            self.send(token, counts_from, now);
         } else {
+            // Its next request goes out with the others', once all answers that are there have been read: servers and
+            // generator wake each other less often.
             self.idle.push_back(token);
         }
     }

@@ -27,13 +27,14 @@ impl Poller {
         Ok(Self { epoll })
     }
 
-    /// Reports `source` as `token` whenever it can be read. Closing it ends that.
+    /// Reports `source` as `token` each time there is more to read; what was left unread is not reported again. Closing it
+    /// ends that.
     ///
     /// # Errors
     /// When the kernel refuses, as for a source registered already.
     pub fn watch_reads(&self, source: impl AsFd, token: usize) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token as u64);
-        Ok(epoll::add(&self.epoll, source, data, epoll::EventFlags::IN)?)
+        Ok(epoll::add(&self.epoll, source, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?)
     }
 
     /// Changes whether `source` is also reported when it can be written.
@@ -42,8 +43,8 @@ impl Poller {
     /// When `source` is not registered.
     pub fn watch_writes(&self, source: impl AsFd, token: usize, on: bool) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token as u64);
-        let flags =
-            if on { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+        let reads = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let flags = if on { reads | epoll::EventFlags::OUT } else { reads };
         Ok(epoll::modify(&self.epoll, source, data, flags)?)
     }
 

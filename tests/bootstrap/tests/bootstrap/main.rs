@@ -6,8 +6,10 @@ mod names;
 mod protected;
 mod proxy;
 mod registry;
+mod reports;
 mod scripted;
 mod srv;
+mod through_proxy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
