@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use quorate_cluster_tests::{Load, Retry, agreed_store, turn};
-use quorate_harness::{Cluster, Member, SlowDisk, skip_without_strace};
+use quorate_harness::{Cluster, Member, Request, SlowDisk, skip_without_strace};
 
 use crate::{SOON, others, quorate};
 
@@ -17,7 +17,7 @@ fn cluster() -> Cluster {
 
 /// The term that `member` is in.
 fn term(member: &Member) -> u64 {
-    let answer = member.http().get("/v2/keys/").expect("it answers");
+    let answer = member.http().send(&Request::get("/v2/keys/")).expect("it answers");
     answer.header("X-Raft-Term").and_then(|term| term.parse().ok()).expect("it tells its term")
 }
 
