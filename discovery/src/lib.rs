@@ -6,12 +6,14 @@
 //! | [`store`] | where tokens are kept: a store of its own, or a cluster of ours or of etcd's |
 //! | [`service`], [`changes`], [`sweeper`] | carries out decisions, wakes who waits, forgets what is over |
 //! | [`http`] | the routes of etcd's discovery protocol, the native API, the status page, health, metrics |
+//! | [`dns`] | answers DNS for the clusters of sealed tokens |
 //! | [`limits`], [`metrics`] | what one address may ask for; what is counted |
 //! | [`settings`], [`protection`], [`run`] | flags; TLS; the life of the process |
 //!
 //! No state lives outside of the store, so that any number of replicas serve the same tokens.
 
 pub mod changes;
+pub mod dns;
 pub mod http;
 pub mod limits;
 pub mod metrics;

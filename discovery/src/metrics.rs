@@ -34,6 +34,8 @@ pub struct Metrics {
     open_polls: IntGauge,
     latency: HistogramVec,
     store_failures: IntCounter,
+    dns_queries: IntCounterVec,
+    dns_stale: IntCounter,
     tls: TlsSeries,
 }
 
@@ -79,6 +81,11 @@ impl Metrics {
                 name("store_failures_total"),
                 "Operations that the store did not answer.",
             )?,
+            dns_queries: dns_queries(&name("dns_queries_total"))?,
+            dns_stale: IntCounter::new(
+                name("dns_stale_answers_total"),
+                "DNS answers from what was last read, because the store could not be reached.",
+            )?,
             tls: TlsSeries::new(&registry, protection)?,
             registry,
         };
@@ -95,10 +102,14 @@ impl Metrics {
         self.registry.register(Box::new(self.open_polls.clone()))?;
         self.registry.register(Box::new(self.latency.clone()))?;
         self.registry.register(Box::new(self.store_failures.clone()))?;
+        self.registry.register(Box::new(self.dns_queries.clone()))?;
+        self.registry.register(Box::new(self.dns_stale.clone()))?;
         let process = prometheus::process_collector::ProcessCollector::for_self();
         self.registry.register(Box::new(process))?;
         // A rule on a series that is not there yet never fires.
         Refusal::CODES.iter().for_each(|code| drop(self.refusals.with_label_values(&[code])));
+        drop(self.dns_queries.with_label_values(&["srv", "answered"]));
+        drop(self.dns_queries.with_label_values(&["srv", "failed"]));
         Stage::ALL.iter().for_each(|stage| drop(self.tokens.with_label_values(&[stage.name()])));
         Ok(())
     }
@@ -136,6 +147,16 @@ impl Metrics {
         self.latency.with_label_values(&[route]).observe(took.as_secs_f64());
     }
 
+    /// A DNS query was dealt with.
+    pub fn dns_query(&self, kind: &'static str, result: &'static str) {
+        self.dns_queries.with_label_values(&[kind, result]).inc();
+    }
+
+    /// A DNS answer was made of what was last read.
+    pub fn dns_stale(&self) {
+        self.dns_stale.inc();
+    }
+
     /// The page in the text exposition format.
     #[must_use]
     pub fn page(&self, open_polls: u32) -> Bytes {
@@ -146,4 +167,9 @@ impl Metrics {
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut page);
         Bytes::from(page)
     }
+}
+
+fn dns_queries(name: &str) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "DNS queries by what they ask for and what came of them.";
+    IntCounterVec::new(Opts::new(name, help), &["kind", "result"])
 }

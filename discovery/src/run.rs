@@ -11,6 +11,8 @@ use quorate_transport::limits::ServerLimits;
 use quorate_transport::listener::Listener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::dns::desk::Desk;
+use crate::dns::server::Sockets;
 use crate::http::{Edge, EdgeSettings};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -33,6 +35,9 @@ pub enum RunError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] quorate_transport::listener::BindError),
+    /// An address cannot be listened on for DNS.
+    #[error(transparent)]
+    BindDns(#[from] crate::dns::server::BindError),
     /// The store of its own cannot be used.
     #[error("the store in --data-dir cannot be used: {0}")]
     Store(#[from] quorate_server::run::RunError),
@@ -63,6 +68,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     for endpoint in &settings.listen {
         listeners.push(Listener::bind(endpoint).await?);
     }
+    let mut names = Vec::new();
+    for address in settings.dns.iter().flat_map(|dns| &dns.listen) {
+        names.push(Sockets::bind(*address).await?);
+    }
+    let bound = Bound { listeners, names };
     let layout = Layout::new(&settings.store_prefix).ok_or(RunError::Prefix)?;
     if !settings.store.is_empty() {
         let client = quorate_client::Settings {
@@ -71,7 +81,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             ..quorate_client::Settings::plain(settings.store.clone())
         };
         let store = RemoteStore::new(Arc::new(KeysClient::new(client)), layout.clone());
-        return serve(settings, listeners, store, layout, std::future::pending()).await;
+        return serve(settings, bound, store, layout, std::future::pending()).await;
     }
     let own = Arc::new(Embedded::open("discovery", &settings.data_dir).await?);
     let store = EmbeddedStore::new(Arc::clone(&own), layout.clone());
@@ -79,14 +89,20 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         let own = Arc::clone(&own);
         async move { own.stopped().await }
     };
-    let outcome = serve(settings, listeners, store, layout, end).await;
+    let outcome = serve(settings, bound, store, layout, end).await;
     own.stop().await;
     outcome
 }
 
+/// Where requests and questions come in.
+struct Bound {
+    listeners: Vec<Listener>,
+    names: Vec<Sockets>,
+}
+
 async fn serve<S: Store>(
     settings: Settings,
-    listeners: Vec<Listener>,
+    bound: Bound,
     store: S,
     layout: Layout,
     failed: impl Future<Output = quorate_server::node::StopReason>,
@@ -98,8 +114,14 @@ async fn serve<S: Store>(
     let tls = protection.as_ref().map(Protection::acceptor);
     let metrics = Metrics::new(protection)?;
     let service = Service::new(store, layout, settings.rules, settings.tokens_max, metrics);
-    let duties =
-        [tokio::spawn(follow(service.clone(), feed)), tokio::spawn(sweeper::run(service.clone()))];
+    let mut duties = vec![
+        tokio::spawn(follow(service.clone(), feed)),
+        tokio::spawn(sweeper::run(service.clone())),
+    ];
+    if let Some(dns) = settings.dns {
+        let desk = Arc::new(Desk::new(dns.zone, service.clone(), dns.queries_per_second));
+        duties.extend(bound.names.into_iter().flat_map(|sockets| sockets.serve(&desk)));
+    }
     let edge = EdgeSettings {
         public_url: settings.public_url,
         poll_timeout: settings.poll_timeout,
@@ -108,7 +130,8 @@ async fn serve<S: Store>(
     };
     let edge = Arc::new(Edge::new(service, Limits::new(settings.allowance), edge));
     let limits = ServerLimits { header_bytes_max: HEADER_BYTES_MAX, ..ServerLimits::default() };
-    let servers: Vec<HttpServer> = listeners
+    let servers: Vec<HttpServer> = bound
+        .listeners
         .into_iter()
         .map(|listener| {
             let (is_tls, edge) = (listener.local_endpoint().is_tls, Arc::clone(&edge));

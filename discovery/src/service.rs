@@ -4,8 +4,8 @@
 //! silence. Who asks is checked against the record's hashes before anything is decided for them.
 
 mod attempts;
+mod published;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ use crate::registry::report::Sent;
 use crate::registry::token::FORMAT;
 use crate::registry::{
     Capability, Claim, ClusterSize, Entry, Grants, MemberKey, Moment, Refusal, Report, Rules,
-    Secret, Status, Token, TokenId,
+    Secret, Token, TokenId,
 };
 use crate::store::{Changed, Layout, Store, Versioned, Written};
 pub use attempts::PATIENCE;
@@ -249,26 +249,6 @@ impl<S: Store> Service<S> {
         })
         .await
         .inspect(|token| tracing::info!(token = %token.id, state = token.stage(now()).name(), "token changed by its administrator"))
-    }
-
-    /// A token as it is shown.
-    ///
-    /// # Errors
-    /// The store cannot be reached.
-    pub async fn status(&self, token: &Token) -> Result<Status, Refusal> {
-        let dir = self.shared.layout.reports(&token.id);
-        let listed = in_time(async {
-            self.shared.store.list(&dir).await.map_err(|error| unavailable(&error.0))
-        })
-        .await?;
-        let reports: BTreeMap<MemberKey, Report> = listed
-            .into_iter()
-            .filter_map(|(name, stored)| {
-                // A report that cannot be read is none: it is for people only.
-                Some((MemberKey::parse(&name).ok()?, serde_json::from_str(&stored.value).ok()?))
-            })
-            .collect();
-        Ok(Status::of(token, &reports, now()))
     }
 
     /// Whether the store answers.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the command line wins over the environment. Nothing here touches the disk or a socket.
 
+mod dns;
 mod flags;
 mod listening;
 
@@ -16,6 +17,7 @@ use quorate_server::logging::{LogLevel, LogSettings};
 use quorate_transport::endpoint::{Endpoint, EndpointError};
 use quorate_transport::tls::{KeyPairFiles, TlsSettings};
 
+pub use self::dns::DnsSettings;
 use self::flags::{ABOUT, AFTER, FLAGS, Flag, SWITCH};
 use crate::http::native::{TTL_MAX, TTL_MIN};
 use crate::limits::Allowance;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub store_key_pair: Option<KeyPairFiles>,
     /// The user at the store, and the file that holds the password.
     pub store_user: Option<(String, PathBuf)>,
+    /// Where DNS is answered, if it is.
+    pub dns: Option<DnsSettings>,
     /// What is logged, how and where.
     pub logging: LogSettings,
 }
@@ -218,6 +222,7 @@ impl Given<'_> {
             store_ca: self.path("store-ca-file"),
             store_key_pair: self.key_pair("store-cert-file", "store-key-file")?,
             store_user: self.store_user()?,
+            dns: self.dns()?,
             logging: self.logging()?,
         })
     }
@@ -328,7 +333,7 @@ impl Given<'_> {
 mod tests {
     use super::*;
 
-    fn load_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
+    pub(super) fn load_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
         let args = std::iter::once(PROGRAM).chain(args.iter().copied()).map(OsString::from);
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())

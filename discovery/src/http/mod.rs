@@ -6,12 +6,14 @@
 //! | [`v2`] | the routes and answers that etcd's nodes know |
 //! | [`native`] | the native API, with its events and its description |
 //! | [`page`] | the status page |
+//! | [`feed`] | members as Prometheus asks for them |
 //! | [`answer`], [`body`], [`query`] | what answers are made of, what requests are read into |
 //!
 //! Invariant: a path may hold a secret, so no path is ever logged or counted; every request has a bounded body and time.
 
 pub mod answer;
 pub mod body;
+pub mod feed;
 pub mod native;
 pub mod page;
 pub mod query;
@@ -31,7 +33,7 @@ use quorate_transport::connections::Connection;
 use quorate_transport::http_server::Handler;
 
 use crate::limits::{Limits, OpenPoll, POLLS_PER_TOKEN_MAX, What};
-use crate::registry::{Refusal, TokenId};
+use crate::registry::{Refusal, Secret, TokenId};
 use crate::service::{PATIENCE, Service};
 use crate::store::Store;
 use body::ServiceBody;
@@ -168,6 +170,11 @@ impl<S: Store> Edge<S> {
             Route::Registry(path) => v2::answer(self, asked, path).await,
             Route::Page { token, secret, events } => {
                 page::answer(self, asked, token, secret, *events).await
+            }
+            Route::Feed { token, secret } => {
+                let id = TokenId::parse(token).ok_or(Refusal::Unknown)?;
+                let secret = Secret::parse(secret).ok_or(Refusal::Unknown)?;
+                feed::answer(self, Some(&id), &secret).await
             }
             Route::Native(path) => native::answer(self, asked, path).await,
             Route::Nothing => Err(Refusal::NoRoute("there is nothing at this path")),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::body::ServiceBody;
-use super::{Answer, Asked, Edge};
+use super::{Answer, Asked, Edge, feed};
 use crate::changes::Waiting;
 use crate::limits::OpenPoll;
 use crate::registry::report::Sent;
@@ -81,6 +81,10 @@ pub(super) async fn answer<S: Store>(
         ("GET", ["tokens", token, "events"]) => {
             let (id, secret) = named(asked, token)?;
             events(edge, asked, id, secret, false).await
+        }
+        ("GET", ["tokens", token, "http_sd"]) => {
+            let (id, secret) = named(asked, token)?;
+            feed::answer(edge, id.as_ref(), &secret).await
         }
         ("POST", ["tokens", token, "members"]) => register(edge, asked, token).await,
         ("DELETE", ["tokens", token, "members", member]) => {

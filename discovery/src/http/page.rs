@@ -13,6 +13,7 @@ use super::answer;
 use super::body::ServiceBody;
 use super::route::RegistryPath;
 use super::{Answer, Asked, Edge, native};
+use crate::registry::membership::Listed;
 use crate::registry::status::MemberStatus;
 use crate::registry::{Capability, Moment, Refusal, Secret, Status, TokenId};
 use crate::store::Store;
@@ -192,11 +193,12 @@ fn next_step(out: &mut String, status: &Status, url: &str) {
             push(
                 out,
                 format_args!(
-                    "<h2>The cluster</h2><pre>{list}</pre><h2>A machine lost its data, or one more is wanted</h2>\
+                    "<h2>The cluster as it was formed</h2><pre>{list}</pre>{}<h2>A machine lost its data, or one more is wanted</h2>\
                  <p>It joins the running cluster; this token lets nobody in any more.</p>\
                  <pre>etcdctl member remove ID        # only for a machine that lost its data\n\
                  etcdctl member add NAME http://ADDRESS:2380\n\
-                 quorate-server --name NAME --initial-cluster-state existing \\\n    --initial-cluster NAME=http://ADDRESS:2380,...</pre>"
+                 quorate-server --name NAME --initial-cluster-state existing \\\n    --initial-cluster NAME=http://ADDRESS:2380,...</pre>",
+                    present(status)
                 ),
             );
         }
@@ -205,6 +207,22 @@ fn next_step(out: &mut String, status: &Status, url: &str) {
         }
         _ => missing_machine(out, status, &url),
     }
+}
+
+/// Who is in the cluster by the newest word of its members; nothing when they have said nothing.
+fn present(status: &Status) -> String {
+    let Some(membership) = &status.membership else { return String::new() };
+    let line = |member: &Listed| {
+        let urls = [member.peer_urls.join(" "), member.client_urls.join(" ")].join(" ");
+        let name = if member.name.is_empty() { "(not started)" } else { &member.name };
+        format!("{} {} {}", member.id, escape(name), escape(urls.trim()))
+    };
+    let lines: Vec<String> = membership.members.iter().map(line).collect();
+    format!(
+        "<h2>The cluster now</h2><p>As its members report it, from index {} on.</p><pre>{}</pre>",
+        membership.index,
+        lines.join("\n")
+    )
 }
 
 /// The command for a machine that is missing: with TLS, if those that are there have it.
@@ -262,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::registry::capability::SECRET_BYTES;
-    use crate::registry::{ClusterSize, Grants, Token};
+    use crate::registry::{ClusterSize, Grants, Membership, Token};
 
     #[test]
     fn the_page_has_the_command_for_who_is_missing() {
@@ -288,5 +306,16 @@ mod tests {
         });
         let page = shown(&token, None);
         assert!(page.contains("https://ADDRESS:2380") && page.contains("--peer-cert-file"));
+        let mut status = Status::of(&token, &BTreeMap::new(), now);
+        let listed = Listed {
+            id: crate::registry::MemberKey::parse("2f").unwrap(),
+            name: String::new(),
+            peer_urls: vec!["http://<b>".to_owned()],
+            client_urls: Vec::new(),
+        };
+        status.state = "sealed";
+        status.membership = Some(Membership { index: 7, members: vec![listed] });
+        let page = render(&status, None, "");
+        assert!(page.contains("index 7 on") && page.contains("2f (not started) http://&lt;b&gt;"));
     }
 }

@@ -29,6 +29,13 @@ pub enum Route<'a> {
         /// Whether its events are asked for, and not the page.
         events: bool,
     },
+    /// The members of a token's cluster, for Prometheus.
+    Feed {
+        /// The token's ID.
+        token: &'a str,
+        /// The secret that opens it.
+        secret: &'a str,
+    },
     /// The native API below `/v1/`.
     Native(Vec<&'a str>),
     /// None.
@@ -84,6 +91,7 @@ impl<'a> Route<'a> {
             ["new"] => Self::New,
             ["t", token, secret] => Self::Page { token, secret, events: false },
             ["t", token, secret, "events"] => Self::Page { token, secret, events: true },
+            ["t", token, secret, "http_sd"] => Self::Feed { token, secret },
             ["v1", rest @ ..] => Self::Native(rest.to_vec()),
             [a, b, c, d, secret, rest @ ..] if [*a, *b, *c, *d] == REGISTRY => {
                 Self::Registry(RegistryPath { secret, rest: rest.to_vec() })
@@ -112,6 +120,8 @@ impl<'a> Route<'a> {
             },
             Self::Page { events: false, .. } => "page",
             Self::Page { events: true, .. } => "page_events",
+            Self::Feed { .. } => "http_sd",
+            Self::Native(path) if path.last() == Some(&"http_sd") => "http_sd",
             Self::Native(_) => "v1",
             Self::Nothing => "none",
         }
@@ -136,7 +146,7 @@ impl<'a> Route<'a> {
     /// Whether it takes a secret, which may be guessed at.
     #[must_use]
     pub fn needs_secret(&self) -> bool {
-        matches!(self, Self::Registry(_) | Self::Page { .. } | Self::Native(_))
+        matches!(self, Self::Registry(_) | Self::Page { .. } | Self::Feed { .. } | Self::Native(_))
     }
 
     /// Whether it counts against an address. Probes and scrapes do not.

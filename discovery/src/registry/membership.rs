@@ -113,6 +113,26 @@ pub struct Present {
     pub metrics_urls: Vec<String>,
 }
 
+/// What is told of a cluster to those who look it up.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Published {
+    /// Who is in it.
+    pub members: Vec<Present>,
+    /// Who registered: members that found each other by names of the zone call themselves so, and only their registrations have their
+    /// addresses.
+    pub registered: Vec<Present>,
+}
+
+impl Published {
+    /// What is told of a sealed token's cluster; nothing of any other.
+    #[must_use]
+    pub fn of(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Self {
+        let own = |listed| known(listed, token, &BTreeMap::new());
+        let registered = registered(token).into_iter().map(own).collect();
+        Self { members: present(token, reports), registered }
+    }
+}
+
 /// The newest list among the reports of a token's members.
 #[must_use]
 pub fn newest(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Option<Membership> {

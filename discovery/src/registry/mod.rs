@@ -17,7 +17,7 @@ pub mod token;
 
 pub use capability::{Capability, Digest, Grants, Secret, TokenId};
 pub use claim::{Claim, ClaimError, MemberKey};
-pub use membership::{Membership, Present};
+pub use membership::{Membership, Present, Published};
 pub use moment::Moment;
 pub use poll::{Scope, Waits};
 pub use refusal::Refusal;

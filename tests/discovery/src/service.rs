@@ -1,9 +1,10 @@
 //! One process of the service, and the tokens made through it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_harness::{Answer, Cluster, Http, Member, Program, Request};
+use quorate_harness::{Answer, Cluster, Http, Member, Port, Program, Request};
 use serde_json::Value;
 
 /// A loaded machine starts the service in a second or two.
@@ -16,7 +17,11 @@ pub struct Service {
     /// Holds the process and its folder.
     _cluster: Cluster,
     member: Arc<Member>,
+    dns: Option<Port>,
 }
+
+/// The zone that [`Service::with_dns`] answers for.
+pub const ZONE: &str = "q.example.test";
 
 /// A token made through the service.
 #[derive(Clone, Debug)]
@@ -59,7 +64,35 @@ impl Service {
         ];
         own.extend(flags.iter().map(|flag| (*flag).to_owned()));
         member.set_flags(own);
-        Self { _cluster: cluster, member }
+        Self { _cluster: cluster, member, dns: None }
+    }
+
+    /// Starts a service that answers DNS for [`ZONE`], too.
+    #[track_caller]
+    pub fn with_dns(flags: &[&str]) -> Self {
+        let port = Port::free().unwrap_or_else(|error| panic!("a port: {error}"));
+        let listen = format!("--dns-listen={}", port.address());
+        let zone = format!("--dns-zone={ZONE}");
+        let mut service = Self::prepare(&[&[listen.as_str(), zone.as_str()], flags].concat());
+        service.dns = Some(port);
+        service.member.start();
+        service.member.wait_ready(READY_WITHIN);
+        service
+    }
+
+    /// Where it answers DNS.
+    #[track_caller]
+    #[must_use]
+    pub fn dns(&self) -> SocketAddr {
+        self.dns.as_ref().map(Port::address).unwrap_or_else(|| panic!("it answers no DNS"))
+    }
+
+    /// Sends a member's report.
+    #[track_caller]
+    pub fn report(&self, token: &Token, member: &str, report: &Value) -> Answer {
+        let target = format!("/v1/tokens/-/members/{member}/report");
+        let request = Request::new("PUT", target).body("application/json", report.to_string());
+        self.send(&bearer(request, &token.join))
     }
 
     /// The process.

@@ -68,11 +68,7 @@ fn members_of_a_formed_cluster_report_who_is_in_it() {
     let service = Service::start(&[]);
     let token = service.token(1);
     service.register(&token, "a1", "one=http://10.0.0.1:2380");
-    let report = |body: &Value| {
-        let request = Request::new("PUT", "/v1/tokens/-/members/a1/report")
-            .body("application/json", body.to_string());
-        service.send(&bearer(request, &token.join))
-    };
+    let report = |body: &Value| service.report(&token, "a1", body);
     let listed =
         json!({"id": "b2", "name": "", "peer_urls": ["http://10.0.0.2:2380"], "client_urls": []});
     let body = json!({

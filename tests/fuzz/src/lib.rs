@@ -10,12 +10,14 @@
 //! | [`state`] | batches, the machine, its snapshots |
 //! | [`disk`] | the data directory: log, snapshot files, identity |
 //! | [`configuration`] | the configuration file and the command line |
+//! | [`names`] | the DNS of the discovery service |
 //! | [`choices`] | bytes read as decisions |
 
 pub mod choices;
 pub mod client;
 pub mod configuration;
 pub mod disk;
+pub mod names;
 pub mod peer;
 pub mod state;
 
@@ -29,7 +31,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "announcement", run: peer::announcement::run },
     Target { name: "batch", run: state::batch::run },
     Target { name: "client_params", run: client::params::run },
@@ -37,6 +39,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "config_argv", run: configuration::argv },
     Target { name: "config_file", run: configuration::file },
     Target { name: "data_dir", run: disk::data_dir::run },
+    Target { name: "dns_message", run: names::run },
     Target { name: "log_damage", run: disk::log_damage::run },
     Target { name: "log_records", run: disk::log_records::run },
     Target { name: "machine", run: state::machine::run },

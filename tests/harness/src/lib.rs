@@ -3,6 +3,7 @@
 //! - [`Program`]: which server to run, and where its binary is.
 //! - [`Cluster`] and [`Member`]: start, kill, pause, restart, wipe, grow; owned processes only.
 //! - [`Network`]: a network of one's own, to be cut and to lose packets.
+//! - [`SlowDisk`]: a member whose disk takes its time.
 //! - [`Http`], [`Request`], [`Answer`], [`Stream`]: HTTP/1.1 as it is on the wire, spelling and order kept.
 //! - [`Keys`]: the v2 key operations, with parsed answers.
 //! - [`Authority`], [`Order`], [`Papers`]: certificates, good and bad, made by `openssl`.
@@ -24,6 +25,7 @@ mod ports;
 mod program;
 mod reaper;
 mod seeded;
+mod slow_disk;
 mod storage;
 mod wait;
 
@@ -40,5 +42,6 @@ pub use network::Network;
 pub use ports::Port;
 pub use program::{MissingProgram, Program, etcdctl, skip_without_etcd};
 pub use seeded::Seeded;
+pub use slow_disk::{SlowDisk, skip_without_strace};
 pub use storage::is_in_memory;
 pub use wait::{POLL_INTERVAL, eventually, wait_until};

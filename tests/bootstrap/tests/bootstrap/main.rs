@@ -2,6 +2,7 @@
 //! misbehaves by a script, and through a real DNS server, etcd's nodes too.
 
 mod discovery;
+mod names;
 mod protected;
 mod proxy;
 mod registry;

@@ -14,6 +14,7 @@ mod no_quorum;
 mod partition;
 mod pause;
 mod rolling;
+mod slow_disk;
 mod takeover;
 mod watch_gap;
 mod wiped;
