@@ -2,7 +2,8 @@
 //!
 //! A task that is woken from outside its runtime costs a call into the kernel, on a runtime of one thread each time. What
 //! replication has for many clients at once (the outcomes of an entry, an event that thousands wait for) therefore goes over
-//! as one piece of work, which wakes them from within. Order is kept for each client, since it waits for one thing at a time.
+//! as one piece of work, which wakes them from within. Two pieces may be done in either order: what a task is woken for lies where
+//! it looks, and not in the wake.
 
 use tokio::runtime::Handle;
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_core::{ClusterId, Event, Machine, MemberId, Stamp, StoreError, WatchSpec};
+use quorate_core::{Auth, ClusterId, Event, Machine, MemberId, Stamp, StoreError, WatchSpec};
 
 use crate::logging::LogLevel;
 use crate::watch::{Reader, Subscription, WatchError, WatchMode};
@@ -24,6 +24,17 @@ pub trait Member: Send + Sync + 'static {
 
     /// Looks at the state under its lock, with the cluster's idea of now. Must be brief.
     fn view<R>(&self, look: impl FnOnce(&Machine, Stamp) -> R) -> R;
+
+    /// The users and roles, if they count. Each request asks.
+    fn auth(&self) -> Option<Arc<Auth>> {
+        self.view(|machine, _| machine.auth().is_enabled().then(|| Arc::clone(machine.auth())))
+    }
+
+    /// How far the log is applied, and the term: what a read's answer tells of them.
+    fn position(&self) -> Position {
+        let status = self.status();
+        Position { index: status.applied_index, term: status.term }
+    }
 
     /// Starts a watch; the look into the history and the registration are one step with respect to applying.
     ///
@@ -81,6 +92,15 @@ pub trait Member: Send + Sync + 'static {
 
     /// Changes how much is logged, from now on.
     fn set_log_level(&self, level: LogLevel);
+}
+
+/// A place in the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Position {
+    /// The index of an entry, for `X-Raft-Index`.
+    pub index: u64,
+    /// A term, for `X-Raft-Term`.
+    pub term: u64,
 }
 
 /// A write that is committed and applied.

@@ -53,6 +53,13 @@ impl Replica {
         look(&self.machine.read(), now)
     }
 
+    /// The users and roles, if they count.
+    #[must_use]
+    pub fn auth(&self) -> Option<Arc<Auth>> {
+        let machine = self.machine.read();
+        machine.auth().is_enabled().then(|| Arc::clone(machine.auth()))
+    }
+
     /// A frozen copy of the store, cheap to take, for long reads and snapshots.
     #[must_use]
     pub fn frozen(&self) -> Machine {

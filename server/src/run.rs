@@ -99,7 +99,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     let (peer_listeners, client_listeners) = listeners.split();
     let peer_servers = peer_listeners.serve(&peer_http, protection.peer_acceptor().as_ref())?;
     let connector = protection.peer_connector();
-    let discovering = Discovering::start(&config, &protection, &clients)?;
+    let discovering = Discovering::start(&config, &data_dir, &protection, &clients)?;
     let mut stop = StopSignals::listen()?;
     let begun = tokio::select! {
         begun = beginning::begin(&config, &data_dir, &file, &forming, &*connector, &discovering) => begun?,

@@ -11,13 +11,17 @@ use std::time::Duration;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
-use hickory_resolver::{Resolver, ResolverBuilder, TokioResolver};
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{Hosts, Resolver, ResolverBuilder, TokioResolver};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 /// How long one server has to answer one question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the system's own way may take: it has patience of its own, five seconds and twice for each server. Who has less
+/// sets a limit of its own.
+const SYSTEM_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a question is put to a server that does not answer: packets get lost.
 const ATTEMPTS: usize = 2;
 /// The port of DNS.
@@ -137,7 +141,7 @@ impl Dns {
         Ok(services)
     }
 
-    /// The addresses of `host`, which may be an address itself, in no particular order; none if it has none.
+    /// The addresses of `host`, which may be an address itself, in the order to try them; none if it has none.
     ///
     /// # Errors
     /// No server gave a valid answer.
@@ -158,9 +162,9 @@ impl Dns {
     /// asks the servers itself, as Go's static programs do.
     async fn addresses_by_system(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         if cfg!(target_feature = "crt-static") {
-            return self.addresses_by_server(host).await;
+            return self.addresses_by_itself(host).await;
         }
-        match tokio::time::timeout(ANSWER_TIMEOUT * 2, tokio::net::lookup_host((host, 0))).await {
+        match tokio::time::timeout(SYSTEM_TIMEOUT, tokio::net::lookup_host((host, 0))).await {
             Ok(Ok(found)) => Ok(unique(found.map(|address| address.ip()))),
             Ok(Err(error)) => {
                 tracing::debug!(host, %error, "the system knows no address");
@@ -168,6 +172,16 @@ impl Dns {
             }
             Err(_) => Err(self.error(host, &"the system's resolver does not answer")),
         }
+    }
+
+    /// The hosts file decides alone about the names in it, so that these need no server. It is read anew each time.
+    async fn addresses_by_itself(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let file = Hosts::from_system().unwrap_or_default();
+        let listed = in_hosts_file(&file, host);
+        if !listed.is_empty() {
+            return Ok(listed);
+        }
+        self.addresses_by_server(host).await
     }
 
     async fn addresses_by_server(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
@@ -213,6 +227,15 @@ impl Dns {
     }
 }
 
+fn in_hosts_file(file: &Hosts, host: &str) -> Vec<IpAddr> {
+    let Ok(mut name) = Name::from_utf8(host) else { return Vec::new() };
+    name.set_fqdn(true);
+    let of_type = |kind| file.lookup_static_host(&Query::query(name.clone(), kind));
+    let lookups = [of_type(RecordType::A), of_type(RecordType::AAAA)];
+    let records = lookups.iter().flatten().flat_map(|lookup| lookup.answers());
+    unique(records.filter_map(|record| record.data.ip_addr()))
+}
+
 /// As `resolv.conf` says; without one, a server on this machine is asked, as its manual has it.
 fn system() -> ResolverBuilder<TokioRuntimeProvider> {
     let mut builder = Resolver::builder(TokioRuntimeProvider::default()).unwrap_or_else(|_| {
@@ -224,11 +247,15 @@ fn system() -> ResolverBuilder<TokioRuntimeProvider> {
     builder
 }
 
+/// Each once, in the order given: whoever answered may have put the nearest first, or shares out the load.
 fn unique(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut addresses: Vec<IpAddr> = addresses.collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
+    let mut seen = Vec::new();
+    for address in addresses {
+        if !seen.contains(&address) {
+            seen.push(address);
+        }
+    }
+    seen
 }
 
 #[cfg(test)]
@@ -238,8 +265,20 @@ mod tests {
     #[tokio::test]
     async fn a_static_program_knows_the_hosts_file() {
         // What a dynamic one leaves to the system.
-        let found = Dns::System.addresses_by_server("localhost").await.unwrap();
+        let found = Dns::System.addresses_by_itself("localhost").await.unwrap();
         assert!(found.iter().any(IpAddr::is_loopback), "{found:?}");
+    }
+
+    #[test]
+    fn the_hosts_file_alone_decides_about_the_names_in_it() {
+        let mut file = Hosts::default();
+        let text = "192.0.2.7 n1.example.com n1 # the first\n2001:db8::8 both\n192.0.2.8 both\n";
+        file.read_hosts_conf(text.as_bytes()).unwrap();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(in_hosts_file(&file, "n1"), [address("192.0.2.7")]);
+        assert_eq!(in_hosts_file(&file, "N1.example.com"), [address("192.0.2.7")]);
+        assert_eq!(in_hosts_file(&file, "both"), [address("192.0.2.8"), address("2001:db8::8")]);
+        assert_eq!(in_hosts_file(&file, "n2"), [] as [IpAddr; 0]);
     }
 
     #[test]

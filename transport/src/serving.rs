@@ -289,6 +289,8 @@ where
             Poll::Ready(Outcome::Over) => Next::Go(State::Ended),
             Poll::Ready(Outcome::NextRequest) => {
                 self.tracked.looks_again.store(false, Ordering::Relaxed);
+                // All of it has been taken from here, and no parser will say so: idleness counts from now.
+                self.tracked.is_flushed.store(true, Ordering::Relaxed);
                 self.tracked.enter(Phase::Idle);
                 if io.inner().put_back.is_empty() {
                     // The parser comes with the next request: others who wait for the same event are told first.

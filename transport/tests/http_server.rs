@@ -212,6 +212,18 @@ async fn when_full_idle_connections_make_room() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_watch_was_told_is_idle_and_makes_room() {
+    let running = Running::start(ServerLimits { keep_alive_idle: QUICK, ..quick() }).await;
+    let mut told = running.say("GET /watch HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    up_to(&mut told, "\r\n\r\n").await;
+    running.site.events.send(Bytes::from("end")).unwrap();
+    up_to(&mut told, "0\r\n\r\n").await;
+    let end = timeout(SOON, rest(&mut told)).await;
+    assert_eq!(end.expect("it is closed after its idle time"), "");
+    until("the books are empty", || running.server.connections() == 0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_cut() {
     let running = Running::start(ServerLimits { write_stall_timeout: QUICK, ..quick() }).await;
     let _stalled = running.say("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;

@@ -228,12 +228,12 @@ fn success<M: Member>(
     body: ApiBody,
     index: StoreIndex,
 ) -> Reply {
-    let now = shared.member.status();
+    let now = shared.member.position();
     let mut reply = reply::typed(status, reply::APPLICATION_JSON, body);
     let headers = reply.headers_mut();
     headers.insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
     headers.insert(X_ETCD_INDEX, index.0.into());
-    headers.insert(X_RAFT_INDEX, now.commit_index.into());
+    headers.insert(X_RAFT_INDEX, now.index.into());
     headers.insert(X_RAFT_TERM, now.term.into());
     reply
 }

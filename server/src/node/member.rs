@@ -1,14 +1,16 @@
 //! The member as its clients' requests see it: each part asked for what it owns.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use quorate_core::{Command, Machine, MemberId, Stamp, WatchSpec};
+use quorate_core::{Auth, Command, Machine, MemberId, Stamp, WatchSpec};
 
 use super::Node;
 use crate::logging::LogLevel;
 use crate::member::{
-    AppendStats, Check, Committed, Follower, Member, MembershipError, ProposeError, Role, Status,
+    AppendStats, Check, Committed, Follower, Member, MembershipError, Position, ProposeError, Role,
+    Status,
 };
 use crate::raft::figures::Figures;
 use crate::storage::log::Space;
@@ -34,6 +36,16 @@ impl Member for Node {
 
     fn view<R>(&self, look: impl FnOnce(&Machine, Stamp) -> R) -> R {
         self.0.replica.view(look)
+    }
+
+    fn auth(&self) -> Option<Arc<Auth>> {
+        self.0.replica.auth()
+    }
+
+    fn position(&self) -> Position {
+        let inner = &self.0;
+        let term = inner.leadership.view().term.max(inner.replica.applied_term());
+        Position { index: inner.replica.applied_index(), term }
     }
 
     fn watch(

@@ -184,6 +184,8 @@ impl<'a> Reading<'a> {
         };
         let mut roots = RootCertStore::empty();
         for Certificate { der, facts } in files::certificates(what, &path)? {
+            // Expired ones as well: that a date has passed is no change of whom this program trusts.
+            self.trusted.write(&der);
             if facts.not_after < self.now {
                 if is_own {
                     tracing::error!(
@@ -193,7 +195,6 @@ impl<'a> Reading<'a> {
                 }
                 continue;
             }
-            self.trusted.write(&der);
             match roots.add(der) {
                 Ok(()) => {}
                 // One of the system's that can't be used here is none of this program's business.

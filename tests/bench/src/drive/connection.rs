@@ -103,7 +103,6 @@ impl Connection {
                 }
                 // Bytes after the answer: nobody asked for them.
                 Ok(_) if self.parser.is_done() => return Progress::Malformed,
-                Ok(_) if count < buffer.len() => return Progress::Partial,
                 Ok(_) => {}
                 Err(_) => return Progress::Malformed,
             }
