@@ -95,7 +95,7 @@ impl Proxy {
                 Ok(uri) => *next.uri_mut() = uri,
                 Err(_) => return told(StatusCode::BAD_REQUEST, "the path cannot be passed on"),
             }
-            match self.pool.ask(&endpoint, next, HEAD_TIMEOUT).await {
+            match self.pool.ask(&endpoint, next, may_repeat, HEAD_TIMEOUT).await {
                 Ok((response, lease)) => {
                     self.members.answered(&endpoint);
                     return passed_on(response, lease, permit);

@@ -44,14 +44,16 @@ impl Pool {
         Self { connector, kept: Mutex::default() }
     }
 
-    /// Sends `request` to `endpoint`, and gives the answer once it has begun.
+    /// Sends `request` to `endpoint`, and gives the answer once it has begun. On a kept connection only if it may be sent
+    /// twice: one that breaks right then leaves open whether the request was carried out.
     pub(super) async fn ask(
         self: &Arc<Self>,
         endpoint: &Endpoint,
         mut request: Request<Bytes>,
+        may_repeat: bool,
         timeout: Duration,
     ) -> Result<(Response<Incoming>, Lease), ClientError> {
-        while let Some(mut connection) = self.take(endpoint) {
+        while let Some(mut connection) = may_repeat.then(|| self.take(endpoint)).flatten() {
             match connection.send(request, timeout).await {
                 Ok(answer) => return Ok((answer, self.lease(endpoint, connection))),
                 // It had been closed, and nothing was sent.
@@ -150,7 +152,7 @@ mod tests {
 
     async fn ask(pool: &Arc<Pool>, endpoint: &Endpoint) {
         let request = Request::put("/").body(Bytes::new()).unwrap();
-        let (answer, mut lease) = pool.ask(endpoint, request, SOON).await.unwrap();
+        let (answer, mut lease) = pool.ask(endpoint, request, true, SOON).await.unwrap();
         assert_eq!(read_body(answer.into_body(), 100).await.unwrap(), "ok");
         lease.end();
     }
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(count.load(Ordering::SeqCst), 1);
         // An answer that nobody read to its end frees nothing.
         let request = || Request::get("/").body(Bytes::new()).unwrap();
-        drop(pool.ask(&endpoint, request(), SOON).await.unwrap());
+        drop(pool.ask(&endpoint, request(), true, SOON).await.unwrap());
         ask(&pool, &endpoint).await;
         assert_eq!(count.load(Ordering::SeqCst), 2);
     }

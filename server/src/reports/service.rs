@@ -96,6 +96,9 @@ impl Service {
                 let answer = self.put_body(member, &older).await?;
                 if answer.status().is_success() {
                     self.spared_until = Some(Instant::now() + SPARED_FOR);
+                    tracing::info!(
+                        "the discovery service takes reports, but not client URLs and the membership: it may be older than this member"
+                    );
                 }
                 answer
             }
