@@ -54,7 +54,7 @@ pub(super) fn assert_checked(endpoints: &[SocketAddr], login: &Login) -> anyhow:
         );
         let stranger = Login { name: login.name.clone(), password: format!("{}-", login.password) };
         let status = |login: &Login| {
-            let answer = control::get_as(endpoint, "/v2/keys/bench", login, PATIENCE);
+            let answer = control::get_as(endpoint, "/v2/keys/no-such-key", login, PATIENCE);
             answer.map(|answer| answer.status).context("no answer")
         };
         let (right, wrong) = (status(login)?, status(&stranger)?);
