@@ -19,7 +19,7 @@ use quorate_core::{Auth, Event, Machine, StoreError, WatchSpec};
 
 use crate::client_tasks::ClientTasks;
 
-pub use reader::Reader;
+pub use reader::{Proof, Reader};
 use registry::Registry;
 use subscription::Slot;
 pub use subscription::{Next, Subscription, WatchEnd};
@@ -104,7 +104,8 @@ impl WatchHub {
     /// `machine` is borrowed from its lock; nothing may be applied to it before this returns.
     ///
     /// # Errors
-    /// `reader` may not read that, the history does not reach back to `spec.since`, too many watch already, or the hub is closed.
+    /// `reader` may not read that, or by a password that is another one now; the history does not reach back to `spec.since`, too
+    /// many watch already, or the hub is closed.
     pub fn subscribe(
         &self,
         machine: &Machine,
@@ -143,13 +144,15 @@ impl WatchHub {
     }
 
     /// Ends the watches of those who may no longer read what they watch, or whose password is another one now. The caller
-    /// holds the machine exclusively, as for [`WatchHub::notify`].
+    /// holds the machine exclusively, as for [`WatchHub::notify`]. Costs a look at each watcher if anything has changed, and while
+    /// users count.
     pub fn rights_changed(&self, before: &Auth, after: &Auth, wakes: &mut Wakes) {
-        if !after.is_enabled() || self.shared.waiting.load(Ordering::Acquire) == 0 {
+        let is_anyone_waiting = self.shared.waiting.load(Ordering::Acquire) != 0;
+        if !after.is_enabled() || !is_anyone_waiting || reader::is_same(before, after) {
             return;
         }
         let mut registry = self.shared.registry.lock();
-        registry.judge(before, after, &mut wakes.wakers);
+        registry.judge(after, &mut wakes.wakers);
         self.shared.waiting.store(registry.len(), Ordering::Release);
     }
 

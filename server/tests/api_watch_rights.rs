@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use quorate_core::auth::{Edit, PasswordHash, Role, User};
 use quorate_core::{Command, Key, Machine, Stamp, Ttl, Value, WatchSpec};
 use quorate_server::watch::{
-    Next, Reader, Subscription, WatchEnd, WatchError, WatchHub, WatchMode,
+    Next, Proof, Reader, Subscription, WatchEnd, WatchError, WatchHub, WatchMode,
 };
 
 #[derive(Default)]
@@ -68,6 +68,10 @@ fn store() -> Store {
     store
 }
 
+fn by_password(name: &str, hash: &str) -> Reader {
+    Reader::by_password(name, Proof::of(&PasswordHash(hash.to_owned())))
+}
+
 fn next(subscription: &mut Subscription) -> Option<Next> {
     match subscription.poll_next(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(next) => Some(next),
@@ -95,23 +99,23 @@ fn nobody_begins_a_watch_of_what_he_may_not_read() {
     };
     assert!(refused("/app/x", Reader::guest()));
     assert!(refused("/", Reader::guest()));
-    assert!(refused("/", Reader::by_password("alice")));
-    assert!(refused("/app/x", Reader::by_password("nobody")));
+    assert!(refused("/", by_password("alice", "a")));
+    assert!(refused("/app/x", by_password("nobody", "n")));
     assert!(refused("/app/x", Reader::by_certificate("nobody")), "a guest");
-    assert!(refused("/app", Reader::by_password("alice")), "the pattern has a slash");
-    assert!(!refused("/app", Reader::by_password("alice").spelled(true)));
+    assert!(refused("/app", by_password("alice", "a")), "the pattern has a slash");
+    assert!(!refused("/app", by_password("alice", "a").spelled(true)));
     assert!(!refused("/app/x", Reader::by_certificate("alice")));
     assert!(!refused("/open", Reader::by_certificate("nobody")));
-    assert!(!refused("/", Reader::by_password("root")));
+    assert!(!refused("/", by_password("root", "r")));
 }
 
 #[test]
 fn a_watch_ends_with_the_right_and_with_nothing_told_that_was_not_read() {
     let mut store = store();
-    let mut alice = store.watch("/app/x", Reader::by_password("alice"));
+    let mut alice = store.watch("/app/x", by_password("alice", "a"));
     let mut bob = store.watch("/app/x", Reader::by_certificate("bob"));
     let mut guest = store.watch("/open", Reader::guest());
-    let mut root = store.watch("/", Reader::by_password("root"));
+    let mut root = store.watch("/", by_password("root", "r"));
     store.set("/app/x");
     store.change(vec![Edit::PutUser("alice".to_owned(), user("a", &[]))]);
     store.set("/app/x");
@@ -134,12 +138,12 @@ fn a_watch_ends_with_the_right_and_with_nothing_told_that_was_not_read() {
 #[test]
 fn another_password_ends_what_the_old_one_began() {
     let mut store = store();
-    let mut by_password = store.watch("/app/x", Reader::by_password("alice"));
+    let mut old = store.watch("/app/x", by_password("alice", "a"));
     let mut by_certificate = store.watch("/app/x", Reader::by_certificate("alice"));
-    let mut bob = store.watch("/app/x", Reader::by_password("bob"));
+    let mut bob = store.watch("/app/x", by_password("bob", "b"));
     store.change(vec![Edit::PutUser("alice".to_owned(), user("new", &["app"]))]);
     store.set("/app/x");
-    assert_ended(&mut by_password);
+    assert_ended(&mut old);
     assert_told(&mut by_certificate);
     assert_told(&mut bob);
     // A certificate whose user is gone is a guest's.
@@ -163,4 +167,49 @@ fn users_that_begin_to_count_end_the_watches_of_guests_and_no_others() {
     assert!(next(&mut bob).is_none());
     drop(bob);
     assert_eq!(store.hub.watchers(), 1);
+}
+
+#[test]
+fn a_password_that_changed_while_it_was_compared_begins_nothing() {
+    let mut store = store();
+    let compared = by_password("alice", "a");
+    store.change(vec![Edit::PutUser("alice".to_owned(), user("new", &["app"]))]);
+    let begun = store.try_watch("/app/x", compared.clone());
+    assert!(matches!(begun, Err(WatchError::Forbidden)), "{begun:?}");
+    store.watch("/app/x", by_password("alice", "new"));
+    store.change(vec![Edit::DeleteUser("alice".to_owned())]);
+    store.change(vec![Edit::PutUser("alice".to_owned(), user("another", &["app"]))]);
+    for old in [compared, by_password("alice", "new")] {
+        let begun = store.try_watch("/app/x", old);
+        assert!(matches!(begun, Err(WatchError::Forbidden)), "{begun:?}");
+    }
+}
+
+#[test]
+fn a_password_that_changed_while_users_did_not_count_ends_what_the_old_one_began() {
+    let mut store = store();
+    let mut alice = store.watch("/app/x", by_password("alice", "a"));
+    let mut bob = store.watch("/app/x", by_password("bob", "b"));
+    store.change(vec![Edit::SetEnabled(false)]);
+    store.change(vec![Edit::PutUser("alice".to_owned(), user("new", &["app"]))]);
+    store.set("/app/x");
+    assert_told(&mut alice);
+    assert_told(&mut bob);
+    store.change(vec![Edit::SetEnabled(true)]);
+    store.set("/app/x");
+    assert_ended(&mut alice);
+    assert_told(&mut bob);
+    assert_eq!(store.hub.watchers(), 1);
+}
+
+#[test]
+fn what_changes_no_right_ends_nothing() {
+    let mut store = store();
+    let mut alice = store.watch("/app/x", by_password("alice", "a"));
+    store.change(vec![]);
+    store.change(vec![Edit::PutUser("alice".to_owned(), user("a", &["app"]))]);
+    store.change(vec![Edit::SetEnabled(true)]);
+    store.set("/app/x");
+    assert_told(&mut alice);
+    assert!(next(&mut alice).is_none());
 }

@@ -15,16 +15,16 @@ use super::reply::{self, Reply};
 use super::{Origin, Shared};
 use crate::credentials::{PASSWORD_BYTES_MAX, Verdict};
 use crate::member::Member;
-use crate::watch::Reader;
 use crate::watch::reader::written;
+use crate::watch::{Proof, Reader};
 
 /// Who a request comes from, as far as was proved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Who {
     /// No name was given.
     Guest,
-    /// A user of that name, by a password; who may have been removed since.
-    Password(String),
+    /// A user of that name, by a password; either may be another one since.
+    Password(String, Proof),
     /// A user of that name, by a certificate; who may have been removed since.
     Certificate(String),
 }
@@ -63,7 +63,11 @@ pub(super) async fn identify<M: Member>(
     };
     let (name, password) = basic(given).ok_or(Unproved::Wrong)?;
     match shared.credentials.check(auth, &name, &password, origin.address()).await {
-        Verdict::Right => Ok(Who::Password(name)),
+        Verdict::Right => {
+            let user = auth.users().get(&name).ok_or(Unproved::Wrong)?;
+            let proof = Proof::of(&user.password_hash);
+            Ok(Who::Password(name, proof))
+        }
         Verdict::Wrong => Err(Unproved::Wrong),
         Verdict::TooMany => Err(Unproved::TooMany),
         Verdict::Busy => Err(Unproved::Busy),
@@ -104,7 +108,7 @@ impl Who {
     pub(super) fn caller(&self) -> Caller<'_> {
         match self {
             Self::Guest => Caller::Guest,
-            Self::Password(name) | Self::Certificate(name) => Caller::User(name),
+            Self::Password(name, _) | Self::Certificate(name) => Caller::User(name),
         }
     }
 }
@@ -156,7 +160,7 @@ fn has_slash(path: &[u8]) -> bool {
 /// count one day, whoever gave a name without proof is a guest.
 pub(super) fn reader(who: Option<Who>, origin: &Origin<'_>, path: &[u8]) -> Reader {
     let reader = match who {
-        Some(Who::Password(name)) => Reader::by_password(&name),
+        Some(Who::Password(name, proof)) => Reader::by_password(&name, proof),
         _ => origin.certificate_name().map_or_else(Reader::guest, Reader::by_certificate),
     };
     reader.spelled(has_slash(path))

@@ -1,12 +1,15 @@
 //! Who watches, and whether that one may read what it watches: asked when a watch begins, and again at each change of users,
 //! roles or of whether they count.
 //!
-//! Invariant: nothing is kept for a watcher without a name, which is everyone where users do not count.
+//! Invariant: a password counts as long as the hash it was compared with is the user's, whatever happened in between. Nothing is
+//! kept for a watcher without a name, which is everyone where users do not count.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
 use quorate_core::Auth;
-use quorate_core::auth::{Access, Caller};
+use quorate_core::auth::{Access, Caller, PasswordHash};
 
 /// Who watches, and how the key was written.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -18,8 +21,24 @@ pub struct Reader {
 /// A name, and how it was proved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum ReaderName {
-    Password(Box<str>),
+    Password(Box<str>, Proof),
     Certificate(Box<str>),
+}
+
+/// Stands for the hash that a password was compared with: as much of it as is worth keeping for each watcher. Made with a key of
+/// this process, so that nobody can look for a hash that stands for the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Proof(u64);
+
+/// See [`Proof`].
+static PROOF_KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+impl Proof {
+    /// That of a password that was compared with `hash`, and was right.
+    #[must_use]
+    pub fn of(hash: &PasswordHash) -> Self {
+        Self(PROOF_KEY.hash_one(&hash.0))
+    }
 }
 
 impl Reader {
@@ -29,10 +48,10 @@ impl Reader {
         Self::default()
     }
 
-    /// A user who gave the right password.
+    /// A user who gave the right password, by the hash there was then.
     #[must_use]
-    pub fn by_password(name: &str) -> Self {
-        Self { name: Some(ReaderName::Password(name.into())), has_slash: false }
+    pub fn by_password(name: &str, proof: Proof) -> Self {
+        Self { name: Some(ReaderName::Password(name.into(), proof)), has_slash: false }
     }
 
     /// Whoever has a certificate for this name: a user, if there is one, or else a guest.
@@ -48,7 +67,7 @@ impl Reader {
     }
 }
 
-/// Whether one of this name may read a key.
+/// Whether one of this name may read a key. Whose password is another one by now may read nothing: it is somebody else's name.
 pub(super) fn may_read(
     auth: &Auth,
     name: Option<&ReaderName>,
@@ -61,7 +80,13 @@ pub(super) fn may_read(
     }
     let caller = match name {
         None => Caller::Guest,
-        Some(ReaderName::Password(name)) => Caller::User(name),
+        Some(ReaderName::Password(name, proof)) => {
+            let user = auth.users().get(&**name);
+            if user.is_none_or(|user| Proof::of(&user.password_hash) != *proof) {
+                return false;
+            }
+            Caller::User(name)
+        }
         Some(ReaderName::Certificate(name)) if auth.users().contains_key(&**name) => {
             Caller::User(name)
         }
@@ -70,11 +95,12 @@ pub(super) fn may_read(
     auth.allows(caller, Access { key: &written(key, has_slash), recursive, write: false })
 }
 
-/// Whether the password that proved a name is another one, or the user is.
-pub(super) fn is_outdated(before: &Auth, after: &Auth, name: Option<&ReaderName>) -> bool {
-    let Some(ReaderName::Password(name)) = name else { return false };
-    let hash = |auth: &Auth| auth.users().get(&**name).map(|user| user.password_hash.clone());
-    hash(before) != hash(after)
+/// Whether two states let the same ones read the same, whatever was changed in between.
+pub(super) fn is_same(before: &Auth, after: &Auth) -> bool {
+    before.revision() == after.revision()
+        || (before.is_enabled() == after.is_enabled()
+            && before.users() == after.users()
+            && before.roles() == after.roles())
 }
 
 /// A cleaned key as patterns are held against it: as it was written, where the root is a slash or nothing at all.

@@ -12,7 +12,7 @@ use std::task::Waker;
 use quorate_core::{Auth, Event, Key, WatchSpec};
 use slab::Slab;
 
-use super::reader::{Reader, ReaderName, is_outdated, may_read};
+use super::reader::{Reader, ReaderName, may_read};
 use super::subscription::{After, Slot, WatchEnd};
 use super::{WATCHERS_MAX, WatchError};
 
@@ -113,14 +113,13 @@ impl Registry {
     }
 
     /// Ends the watches that their watchers have no right to any more.
-    pub(super) fn judge(&mut self, before: &Auth, after: &Auth, wakes: &mut Vec<Waker>) {
+    pub(super) fn judge(&mut self, auth: &Auth, wakes: &mut Vec<Waker>) {
         let (watchers, names) = (&self.watchers, &self.names);
         let judged = watchers.iter().filter_map(|(place, watcher)| {
             let place = u32::try_from(place).ok()?;
             let name = if watcher.has_name { names.get(&place) } else { None };
             let Watcher { key, has_slash, recursive, slot, .. } = watcher;
-            let stays = may_read(after, name, *has_slash, key.as_bytes(), *recursive)
-                && !is_outdated(before, after, name);
+            let stays = may_read(auth, name, *has_slash, key.as_bytes(), *recursive);
             (!stays).then(|| (place, Arc::clone(slot)))
         });
         let leaving: Vec<(u32, Arc<Slot>)> = judged.collect();

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::certificate::Facts;
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Edition};
 use super::failures::{FailureKind, Failures};
 use super::session::{Session, Standing};
 use super::verifier::remembering_refused;
@@ -74,6 +74,10 @@ impl Shared {
         }
     }
 
+    fn standing(&self, edition: Edition) -> Standing {
+        Standing::new(Arc::clone(&self.credentials), Arc::clone(&self.failures), edition, None)
+    }
+
     async fn shake_hands(&self, mut raw: Stream) -> io::Result<Option<(Stream, FarIdentity)>> {
         let Some(first) = raw.first_byte().await? else { return Ok(None) };
         let address = raw.far_address();
@@ -97,7 +101,7 @@ impl Shared {
         });
         let identity =
             FarIdentity { address, is_protected: true, certificate: certificate.transpose()? };
-        let standing = Standing::new(Arc::clone(&self.credentials), edition, None);
+        let standing = self.standing(edition);
         Ok(Some((Stream::Tls(Box::new(Session::new(tls, standing))), identity)))
     }
 }

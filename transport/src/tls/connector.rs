@@ -54,7 +54,8 @@ impl TlsConnector {
         };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let tls = tokio_rustls::TlsConnector::from(config).connect(name.clone(), raw).await?;
-        let standing = Standing::new(Arc::clone(&self.credentials), edition, Some(name));
+        let (credentials, failures) = (Arc::clone(&self.credentials), Arc::clone(&self.failures));
+        let standing = Standing::new(credentials, failures, edition, Some(name));
         Ok(Stream::Tls(Box::new(Session::new(tls, standing))))
     }
 }

@@ -17,6 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::error::TlsError;
+use super::judged::ChainId;
 use super::loaded::{Expiry, Loaded, seconds_since_1970};
 use super::self_made;
 use super::settings::{TlsSettings, Trust};
@@ -132,7 +133,8 @@ impl Credentials {
         Edition(self.edition.load(Ordering::Acquire))
     }
 
-    /// Whether a certificate that was accepted at some time would have been, by what the files say now.
+    /// Whether a certificate that was accepted at some time would have been, by what the files say now. Verified once for all
+    /// that show the same.
     pub(super) fn verify_again(
         &self,
         leaf: &CertificateDer<'_>,
@@ -142,9 +144,15 @@ impl Credentials {
     ) -> Result<(), rustls::Error> {
         let current = self.current.load();
         match (name, &current.connecting, &current.connected_to) {
-            (None, Some(verifier), _) => verifier.verify_client_cert(leaf, above, at).map(|_| ()),
+            (None, Some(verifier), _) => {
+                current.judged.ask(ChainId::of(leaf, above, None), at, |at| {
+                    verifier.verify_client_cert(leaf, above, at).map(|_| ())
+                })
+            }
             (Some(name), _, Some(verifier)) => {
-                verifier.verify_server_cert(leaf, above, name, &[], at).map(|_| ())
+                current.judged.ask(ChainId::of(leaf, above, Some(name)), at, |at| {
+                    verifier.verify_server_cert(leaf, above, name, &[], at).map(|_| ())
+                })
             }
             // Nothing is demanded of it.
             (None, None, _) | (Some(_), _, None) => Ok(()),
@@ -257,4 +265,58 @@ fn look_of(path: &Path) -> Option<[i64; 7]> {
         file.ctime(),
         file.ctime_nsec(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
+    use rustls::CertificateError;
+
+    use super::*;
+    use crate::tls::KeyPairFiles;
+
+    /// A side that demands certificates, and one that it accepts: its own.
+    fn side(folder: &Path) -> (Arc<Credentials>, CertificateDer<'static>) {
+        let authority_key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let bundle = authority.self_signed(&authority_key).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
+        let write = |name: &str, text: String| {
+            std::fs::write(folder.join(name), text).unwrap();
+            folder.join(name)
+        };
+        let files = KeyPairFiles {
+            certificate: write("cert.pem", leaf.pem()),
+            key: write("key.pem", key.serialize_pem()),
+        };
+        let trust = Trust::Bundle(write("ca.pem", bundle.pem()));
+        let settings = TlsSettings::listening("client", files, trust);
+        (Credentials::load(settings).unwrap(), leaf.der().clone())
+    }
+
+    #[test]
+    fn open_connections_are_judged_by_what_is_known_of_their_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let (credentials, leaf) = side(folder.path());
+        let now = UnixTime::now();
+        let ask = || credentials.verify_again(&leaf, &[], None, now);
+        assert_eq!(ask(), Ok(()));
+        // No verifying: it is known to be good.
+        let chain = ChainId::of(&leaf, &[], None);
+        let revoked = || rustls::Error::from(CertificateError::Revoked);
+        assert_eq!(credentials.current.load().judged.ask(chain, now, |_| Err(revoked())), Ok(()));
+        // What is read anew is asked anew.
+        let (credentials, leaf) = side(folder.path());
+        let chain = ChainId::of(&leaf, &[], None);
+        let found = credentials.current.load().judged.ask(chain, now, |_| Err(revoked()));
+        assert_eq!(found, Err(revoked()));
+        assert_eq!(credentials.verify_again(&leaf, &[], None, now), Err(revoked()));
+    }
 }

@@ -1,14 +1,16 @@
-//! Failed handshakes: why, in words and as a kind to count, logged at a bounded rate.
+//! Failed handshakes: why, in words and as a kind to count, logged at a bounded rate. So are connections that were open and end
+//! because their certificate is not accepted any more: a list that revokes many must not fill the disk.
 
 use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// Lines of log for failed handshakes within [`WINDOW`]: enough to see who, too few to fill a disk by trying.
+/// Lines of log for failed handshakes within [`WINDOW`], and as many for connections that end: enough to see who, too few to fill a disk by trying.
 const LINES_MAX: u32 = 10;
 /// See [`LINES_MAX`].
 const WINDOW: Duration = Duration::from_secs(10);
@@ -156,7 +158,14 @@ impl FailureKind {
 pub struct Failures {
     side: &'static str,
     counts: [AtomicU64; FailureKind::ALL.len()],
-    lines_max: u32,
+    handshakes: Lines,
+    ended: Lines,
+}
+
+/// Lines of log of one kind: so many within [`WINDOW`].
+#[derive(Debug)]
+struct Lines {
+    max: u32,
     window: Mutex<LogWindow>,
 }
 
@@ -181,8 +190,8 @@ impl Failures {
     }
 
     fn logging(side: &'static str, lines_max: u32) -> Self {
-        let window = LogWindow { since: Instant::now(), lines: 0, unlogged: 0 };
-        Self { side, counts: Default::default(), lines_max, window: Mutex::new(window) }
+        let (handshakes, ended) = (Lines::new(lines_max), Lines::new(lines_max));
+        Self { side, counts: Default::default(), handshakes, ended }
     }
 
     /// How often this kind has happened.
@@ -206,7 +215,7 @@ impl Failures {
         if let Some(count) = self.counts.get(kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let Some(unlogged) = self.may_log() else { return };
+        let Some(unlogged) = self.handshakes.may_log() else { return };
         tracing::warn!(
             side = self.side, with = %whom, certificate = subject, reason = kind.name(), %error, unlogged,
             hint = kind.advice(),
@@ -214,18 +223,53 @@ impl Failures {
         );
     }
 
-    /// The number of failures that went unlogged since the last line, or `None` when this one does, too.
+    /// Notes that an open connection ends because of its certificate, whose subject is looked up if it is logged.
+    pub(super) fn note_end(
+        &self,
+        address: Option<SocketAddr>,
+        subject: impl FnOnce() -> Option<String>,
+        error: &dyn Display,
+    ) {
+        let Some(unlogged) = self.ended.may_log() else { return };
+        tracing::info!(
+            side = self.side, ?address, subject = subject(), %error, unlogged,
+            "an open connection ends: its certificate is not accepted any more"
+        );
+    }
+}
+
+impl Lines {
+    fn new(max: u32) -> Self {
+        Self { max, window: Mutex::new(LogWindow { since: Instant::now(), lines: 0, unlogged: 0 }) }
+    }
+
+    /// The number of those that went unlogged since the last line, or `None` when this one does, too.
     fn may_log(&self) -> Option<u64> {
         let mut window = self.window.lock();
         if window.since.elapsed() >= WINDOW {
             window.since = Instant::now();
             window.lines = 0;
         }
-        if window.lines >= self.lines_max {
+        if window.lines >= self.max {
             window.unlogged += 1;
             return None;
         }
         window.lines += 1;
         Some(std::mem::take(&mut window.unlogged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_takes_few_lines_and_takes_them_from_nobody_else() {
+        let failures = Failures::new("client");
+        let logged = (0..1000).filter(|_| failures.ended.may_log().is_some()).count();
+        // A machine so slow that this takes longer than a window would log a second lot.
+        assert!((10..500).contains(&logged), "{logged}");
+        assert!(failures.handshakes.may_log().is_some());
+        assert!(Failures::unlogged("client").ended.may_log().is_none());
     }
 }

@@ -16,6 +16,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use super::error::TlsError;
 use super::files::{self, Certificate};
+use super::judged::Judged;
 use super::maker::Maker;
 use super::settings::{KeyPairFiles, TlsSettings, Trust};
 
@@ -31,6 +32,8 @@ pub(super) struct Loaded {
     pub(super) connected_to: Option<Arc<dyn ServerCertVerifier>>,
     /// Tells apart what they judge by: authorities and revocation lists.
     pub(super) trusted: u64,
+    /// What was found by them so far.
+    pub(super) judged: Judged,
     /// What of it expires.
     pub(super) expiries: Vec<Expiry>,
     /// The own certificate, if there is one.
@@ -82,6 +85,7 @@ impl Loaded {
             connecting,
             connected_to,
             trusted: reading.trusted.finish(),
+            judged: Judged::default(),
             expiries: reading.expiries,
             leaf,
             until,

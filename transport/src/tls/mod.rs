@@ -12,6 +12,7 @@ mod credentials;
 mod error;
 mod failures;
 mod files;
+mod judged;
 mod loaded;
 mod maker;
 mod self_made;

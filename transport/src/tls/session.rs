@@ -5,7 +5,8 @@
 //! certificate that was revoked is of no use on an open connection either. The certificate is judged as of the moment of the
 //! handshake, so that only what the files say counts, and no connection ends because a date has passed.
 //!
-//! Invariant: as long as those files stay as they are this costs a look at one number, and no connection is verified twice.
+//! Invariant: as long as those files stay as they are this costs a look at one number, and no connection is verified twice. When
+//! they change, connections that show the same certificate are verified once for all.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -19,6 +20,7 @@ use tokio_rustls::TlsStream;
 
 use super::certificate::Facts;
 use super::credentials::{Credentials, Edition};
+use super::failures::Failures;
 use crate::stream::Stream;
 
 /// See the module.
@@ -31,6 +33,7 @@ pub struct Session {
 /// By what the other end was let in.
 pub(super) struct Standing {
     credentials: Arc<Credentials>,
+    failures: Arc<Failures>,
     /// The edition of the files by which it was last found good.
     edition: Edition,
     since: UnixTime,
@@ -42,10 +45,11 @@ impl Standing {
     /// That of a connection whose handshake has just been done with `credentials`, at the earliest by `edition` of them.
     pub(super) fn new(
         credentials: Arc<Credentials>,
+        failures: Arc<Failures>,
         edition: Edition,
         name: Option<ServerName<'static>>,
     ) -> Self {
-        Self { credentials, edition, since: UnixTime::now(), name }
+        Self { credentials, failures, edition, since: UnixTime::now(), name }
     }
 
     fn verify(&mut self, chain: Option<&[CertificateDer<'_>]>) -> Result<(), rustls::Error> {
@@ -96,12 +100,9 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                let subject = chain.and_then(<[_]>::first).and_then(|leaf| Facts::of(leaf).ok());
-                let address = raw.far_address();
-                tracing::info!(
-                    side = self.standing.credentials.side(), ?address, subject = subject.map(|it| it.subject), %error,
-                    "an open connection ends: its certificate is not accepted any more"
-                );
+                let leaf = chain.and_then(<[_]>::first);
+                let subject = || Some(Facts::of(leaf?).ok()?.subject);
+                self.standing.failures.note_end(raw.far_address(), subject, &error);
                 Err(io::Error::new(io::ErrorKind::ConnectionAborted, error))
             }
         }
