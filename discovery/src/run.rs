@@ -119,6 +119,12 @@ async fn serve<S: Store>(
         tokio::spawn(sweeper::run(service.clone())),
     ];
     if let Some(dns) = settings.dns {
+        if !dns.zone.has_address() {
+            tracing::warn!(
+                zone = %dns.zone.apex(),
+                "the zone's name server has no address, for --dns-listen has none that others can use: resolvers that follow a delegation find nobody. Give --dns-address"
+            );
+        }
         let desk = Arc::new(Desk::new(dns.zone, service.clone(), dns.queries_per_second));
         duties.extend(bound.names.into_iter().flat_map(|sockets| sockets.serve(&desk)));
     }
