@@ -11,6 +11,7 @@ use quorate_transport::limits::ServerLimits;
 use quorate_transport::listener::Listener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::dns::Zone;
 use crate::dns::desk::Desk;
 use crate::dns::server::Sockets;
 use crate::http::{Edge, EdgeSettings};
@@ -119,6 +120,7 @@ async fn serve<S: Store>(
         tokio::spawn(sweeper::run(service.clone())),
     ];
     if let Some(dns) = settings.dns {
+        warn_of_lame(&dns.zone);
         let desk = Arc::new(Desk::new(dns.zone, service.clone(), dns.queries_per_second));
         duties.extend(bound.names.into_iter().flat_map(|sockets| sockets.serve(&desk)));
     }
@@ -154,6 +156,16 @@ async fn serve<S: Store>(
     duties.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!("stopped");
     outcome
+}
+
+/// Says so when nobody can find the zone's name server by its records.
+fn warn_of_lame(zone: &Zone) {
+    if !zone.has_address() {
+        tracing::warn!(
+            zone = %zone.apex(),
+            "the zone's name server has no address, for --dns-listen has none that others can use: resolvers that follow a delegation find nobody. Give --dns-address"
+        );
+    }
 }
 
 /// Wakes whoever waits when any replica has changed something.

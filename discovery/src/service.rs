@@ -198,7 +198,7 @@ impl<S: Store> Service<S> {
         Ok(Registered { entry: done.entry, is_new, token })
     }
 
-    /// Takes down what a member reports.
+    /// Takes down what a member reports, if `admit` lets one more change of the token pass; it is asked for members alone.
     ///
     /// # Errors
     /// It is not registered, or the report cannot be taken.
@@ -208,6 +208,7 @@ impl<S: Store> Service<S> {
         secret: &Secret,
         member: &MemberKey,
         sent: Sent,
+        admit: impl Fn(&TokenId) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let report = Report::new(sent, now())?;
         let has_started = report.sent.progress == crate::registry::report::Progress::Started;
@@ -217,7 +218,12 @@ impl<S: Store> Service<S> {
                 if token.entry(member).is_none() {
                     return Err(Refusal::NoSuchMember(member.clone()));
                 }
-                let started = if has_started { token.started(member, now())? } else { None };
+                admit(&token.id)?;
+                // Only who runs shows that the cluster lives: one that waits is no part of it.
+                if !has_started {
+                    return Ok((token.id.clone(), None));
+                }
+                let started = token.started(member, now())?;
                 let kept = started.as_ref().unwrap_or(token).kept(now(), &self.shared.rules);
                 Ok((token.id.clone(), kept.or(started)))
             })

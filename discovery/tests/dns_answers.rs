@@ -167,6 +167,12 @@ fn cluster(zone: &Zone, label: &str) -> Option<Vec<Record>> {
             &["http://10.0.0.5:2380", "http://10.0.0.5:2380", "https://10.0.0.6:2390"],
             &[&format!("http://{}:1", "x".repeat(64)), "http://é.example:2379"],
         )],
+        // An address that leads everybody to their own machine is told if there is no other.
+        "local" => vec![member(
+            "f6",
+            &["http://127.0.0.1:2380"],
+            &["http://127.0.0.1:2379", "http://10.0.0.6:2379"],
+        )],
         // Its members found each other by this zone: a URL has a name of it, and not the ID that the cluster has for it.
         "own" => vec![
             member("77", &["http://f6.own.q.example.com:2380"], &[]),

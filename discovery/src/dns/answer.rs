@@ -104,8 +104,8 @@ impl Asked {
         self.sealed(message, transport, result)
     }
 
-    /// The answer that says: ask again on a connection. It is no longer than the question, so that nobody gets more than was sent in
-    /// their name.
+    /// The answer that says: ask again on a connection. It is the question with another head, so that nobody gets much more than was
+    /// sent in their name: a few bytes, if the question had its name compressed.
     #[must_use]
     pub fn come_by_tcp(&self) -> Reply {
         let mut message = self.message();

@@ -50,6 +50,12 @@ impl Cache {
         is_ready.then(|| read.cached())
     }
 
+    /// Whether there are records of it, however old.
+    #[must_use]
+    pub fn knows(&self, label: &str) -> bool {
+        self.clusters.lock().contains_key(label)
+    }
+
     /// Records to be used because the store does not answer. It is not asked for them again for a moment.
     #[must_use]
     pub fn fall_back(&self, label: &str, now: Instant) -> Option<Cached> {
@@ -94,7 +100,7 @@ mod tests {
     fn what_was_read_is_fresh_for_a_moment_and_of_use_for_a_day() {
         let (cache, start) = (Cache::default(), Instant::now());
         cache.put("a", Arc::from([]), start);
-        assert!(cache.ready("a", start).is_some_and(|it| !it.is_stale));
+        assert!(cache.ready("a", start).is_some_and(|it| !it.is_stale) && cache.knows("a"));
         assert!(cache.ready("b", start).is_none() && cache.fall_back("b", start).is_none());
         let later = start + FRESH_FOR;
         assert!(cache.ready("a", later).is_none(), "the store is to be asked");
@@ -106,7 +112,7 @@ mod tests {
         cache.put("a", Arc::from([]), later);
         assert!(cache.ready("a", later).is_some_and(|it| !it.is_stale));
         cache.forget("a");
-        assert!(cache.fall_back("a", start).is_none());
+        assert!(cache.fall_back("a", start).is_none() && !cache.knows("a"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Takes questions: keeps each address to its share, reads the cluster that is asked for, answers.
 //!
-//! Invariant: an address that has used up its share gets no more bytes over UDP than were sent in its name. When the store fails, what
-//! was last read is told; when nothing was, that it failed.
+//! Invariants: an address that has used up its share of datagrams is only told to come by TCP, where it has another share: whoever asks
+//! in its name cannot take that. When the store fails, what was last read is told; when nothing was, that it failed. Much to do is no
+//! failure of the store: it does not prolong what was read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::Record;
@@ -22,7 +23,10 @@ use crate::store::Store;
 
 /// Resolvers ask again after a second or two: an answer has to be there by then.
 const LOOKUP_PATIENCE: Duration = Duration::from_millis(1500);
-/// Clusters that are read from the store at the same time. Questions for random names must not keep it from its work.
+/// For so long a question waits for its turn at the store. One that finds no room by then is told to come again.
+const PLACE_PATIENCE: Duration = Duration::from_millis(500);
+/// Clusters that are read from the store at the same time, of those that have been read before and of the others each. Questions for
+/// random names must not keep the store from its work, nor those who ask for a cluster from its names.
 const LOOKUPS_MAX: usize = 64;
 /// Open connections in all, and from one address: they are for answers that do not fit a datagram.
 const CONNECTIONS_MAX: u32 = 256;
@@ -36,13 +40,18 @@ pub struct Desk<S> {
     zone: Zone,
     service: Service<S>,
     cache: Cache,
-    limits: Limits,
+    datagrams: Limits,
+    /// The other end of a connection is who it says it is, so it has a share of its own.
+    connections: Limits,
     lookups: Semaphore,
+    lookups_known: Semaphore,
+    /// Whether the store failed when it was last asked.
+    is_store_away: AtomicBool,
     refused: AtomicUsize,
 }
 
 impl<S: Store> Desk<S> {
-    /// A desk for `zone`; an address may ask `queries_per_second` (0 is no limit).
+    /// A desk for `zone`; an address may ask `queries_per_second` (0 is no limit) by UDP, and as many by TCP.
     #[must_use]
     pub fn new(zone: Zone, service: Service<S>, queries_per_second: u32) -> Self {
         let allowance = Allowance {
@@ -55,8 +64,11 @@ impl<S: Store> Desk<S> {
             zone,
             service,
             cache: Cache::default(),
-            limits: Limits::new(allowance),
+            datagrams: Limits::new(allowance),
+            connections: Limits::new(allowance),
             lookups: Semaphore::new(LOOKUPS_MAX),
+            lookups_known: Semaphore::new(LOOKUPS_MAX),
+            is_store_away: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
         }
     }
@@ -64,7 +76,7 @@ impl<S: Store> Desk<S> {
     /// A place for a connection; none when there are too many.
     #[must_use]
     pub fn place(&self, from: IpAddr) -> Option<OpenPoll> {
-        self.limits.poll(Some(from), Instant::now()).ok()
+        self.connections.poll(Some(from), Instant::now()).ok()
     }
 
     /// The answer to a message, if it gets one.
@@ -75,7 +87,11 @@ impl<S: Store> Desk<S> {
         transport: Transport,
     ) -> Option<Vec<u8>> {
         let metrics = self.service.metrics();
-        let is_limited = self.limits.take(What::Request, Some(from), Instant::now()).is_err();
+        let limits = match transport {
+            Transport::Udp => &self.datagrams,
+            Transport::Tcp => &self.connections,
+        };
+        let is_limited = limits.take(What::Request, Some(from), Instant::now()).is_err();
         let reply = match answer::read(bytes) {
             Ok(asked) if is_limited => {
                 let is_told = transport == Transport::Udp
@@ -115,7 +131,20 @@ impl<S: Store> Desk<S> {
         if let Some(cached) = self.cache.ready(label, Instant::now()) {
             return Ok(Some(self.counted(cached)));
         }
-        match self.read(&id).await {
+        let is_known = self.cache.knows(label);
+        let places = if is_known { &self.lookups_known } else { &self.lookups };
+        let Ok(Ok(_place)) = tokio::time::timeout(PLACE_PATIENCE, places.acquire()).await else {
+            // Those before wait for a store that fails: this one would, too.
+            let is_away = self.is_store_away.load(Ordering::Relaxed);
+            return if is_away { self.last_read(label) } else { Err(Unavailable) };
+        };
+        // Somebody who was before in the queue may have read it.
+        if let Some(cached) = self.cache.ready(label, Instant::now()) {
+            return Ok(Some(self.counted(cached)));
+        }
+        let read = self.read(&id).await;
+        self.is_store_away.store(read.is_err(), Ordering::Relaxed);
+        match read {
             Ok(Some(records)) => {
                 self.cache.put(label, Arc::clone(&records), Instant::now());
                 Ok(Some(records))
@@ -124,11 +153,13 @@ impl<S: Store> Desk<S> {
                 self.cache.forget(label);
                 Ok(None)
             }
-            Err(Unavailable) => {
-                let cached = self.cache.fall_back(label, Instant::now()).ok_or(Unavailable)?;
-                Ok(Some(self.counted(cached)))
-            }
+            Err(Unavailable) => self.last_read(label),
         }
+    }
+
+    fn last_read(&self, label: &str) -> Result<Option<Arc<[Record]>>, Unavailable> {
+        let cached = self.cache.fall_back(label, Instant::now()).ok_or(Unavailable)?;
+        Ok(Some(self.counted(cached)))
     }
 
     fn counted(&self, cached: Cached) -> Arc<[Record]> {
@@ -139,7 +170,6 @@ impl<S: Store> Desk<S> {
     }
 
     async fn read(&self, id: &TokenId) -> Result<Option<Arc<[Record]>>, Unavailable> {
-        let _place = self.lookups.try_acquire().map_err(|_| Unavailable)?;
         let read = tokio::time::timeout(LOOKUP_PATIENCE, self.service.cluster(id)).await;
         let cluster = match read {
             Ok(Ok(cluster)) => cluster,
@@ -153,5 +183,119 @@ impl<S: Store> Desk<S> {
     }
 }
 
-/// The store does not answer.
+/// The store does not answer, or there is no room to ask it.
 struct Unavailable;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use quorate_core::Key;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::registry::capability::SECRET_BYTES;
+    use crate::registry::{
+        Capability, Claim, ClusterSize, Grants, MemberKey, Rules, Secret, Token,
+    };
+    use crate::service::now;
+    use crate::store::{Changed, Feed, Layout, StoreError, Versioned, Written};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Has one token, and never answers about any other.
+    #[derive(Clone)]
+    struct OneToken(Key, Token);
+
+    struct Nothing;
+
+    impl Feed for Nothing {
+        async fn next(&mut self) -> Changed {
+            std::future::pending().await
+        }
+    }
+
+    impl Store for OneToken {
+        type Feed = Nothing;
+
+        async fn read(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
+            if *key != self.0 {
+                return std::future::pending().await;
+            }
+            let value = serde_json::to_string(&self.1).unwrap();
+            Ok(Some(Versioned { value, version: 1 }))
+        }
+
+        async fn create(&self, _: &Key, _: String) -> Result<Written, StoreError> {
+            Ok(Written::Outrun)
+        }
+
+        async fn swap(&self, _: &Key, _: String, _: u64) -> Result<Written, StoreError> {
+            Ok(Written::Outrun)
+        }
+
+        async fn delete(&self, _: &Key, _: u64) -> Result<Written, StoreError> {
+            Ok(Written::Outrun)
+        }
+
+        async fn put(&self, _: &Key, _: String) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn delete_tree(&self, _: &Key) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn list(&self, _: &Key) -> Result<BTreeMap<String, Versioned>, StoreError> {
+            Ok(BTreeMap::new())
+        }
+
+        fn feed(&self) -> Nothing {
+            Nothing
+        }
+    }
+
+    /// A desk, and the label of the one token, whose records were read so long ago that they have to be read again.
+    fn desk(change: impl Fn(Token) -> Token) -> (Desk<OneToken>, String) {
+        let secret = |capability| Secret::new(capability, [1; SECRET_BYTES]);
+        let join = secret(Capability::Join);
+        let grants = Grants::of(&secret(Capability::Admin), &join, &secret(Capability::Read));
+        let size = ClusterSize::new(1).unwrap();
+        let token = Token::new(join.token_id().unwrap(), size, grants, now(), HOUR);
+        let member = MemberKey::parse("a1").unwrap();
+        let claim = Claim::from_value(member, "one=http://10.0.0.1:2380").unwrap();
+        let rules = Rules { token_ttl: HOUR, seal_grace: HOUR, sealed_ttl: HOUR, memory: HOUR };
+        let token = change(token.register(&claim, now(), &rules).unwrap().change.unwrap());
+        let (layout, label) = (Layout::new("/d").unwrap(), token.id.to_string());
+        let store = OneToken(layout.token(&token.id), token);
+        let service = Service::new(store, layout, rules, 9, Metrics::new(None).unwrap());
+        let desk = Desk::new(Zone::new("q.example", &[]).unwrap(), service, 0);
+        let before = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        desk.cache.put(&label, Arc::from([]), before);
+        (desk, label)
+    }
+
+    #[tokio::test]
+    async fn questions_for_random_names_keep_nobody_from_a_cluster_nor_in_it() {
+        let (formed, label) = desk(|token| token);
+        let _flood = formed.lookups.acquire_many(LOOKUPS_MAX as u32).await.unwrap();
+        assert!(formed.records(&"0".repeat(24)).await.is_err());
+        let records = formed.records(&label).await.ok().flatten().unwrap();
+        assert_eq!(records.len(), 2, "it was read again");
+        let (revoked, label) = desk(|token| token.revoke(now()).unwrap());
+        let _flood = revoked.lookups.acquire_many(LOOKUPS_MAX as u32).await.unwrap();
+        assert!(matches!(revoked.records(&label).await, Ok(None)));
+        assert!(!revoked.cache.knows(&label));
+    }
+
+    #[tokio::test]
+    async fn only_a_store_that_fails_prolongs_what_was_read() {
+        let (desk, label) = desk(|token| token);
+        let _flood = desk.lookups_known.acquire_many(LOOKUPS_MAX as u32).await.unwrap();
+        assert!(desk.records(&label).await.is_err(), "there is much to do, and nothing wrong");
+        // The store fails for somebody else.
+        assert!(desk.records(&"0".repeat(24)).await.is_err());
+        let records = desk.records(&label).await.ok().flatten().unwrap();
+        assert!(records.is_empty(), "that is what was read before");
+    }
+}

@@ -18,6 +18,7 @@ use hickory_proto::rr::rdata::SRV;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::zone::{RECORD_TTL, Zone, host};
+use crate::registry::claim::is_loopback;
 use crate::registry::{Present, Published};
 
 /// The records of the cluster `label`; of URLs that DNS cannot tell there are none.
@@ -111,9 +112,11 @@ impl Made {
     }
 }
 
-/// URLs have been checked when they came: what cannot be read is left out.
+/// URLs have been checked when they came: what cannot be read is left out. So is what leads others to their own machine, unless there is
+/// nothing else.
 fn parsed(urls: &[String]) -> Vec<Url<'_>> {
-    urls.iter().filter_map(|url| parse(url)).collect()
+    let is_local = urls.iter().all(|url| is_loopback(url));
+    urls.iter().filter(|url| is_local || !is_loopback(url)).filter_map(|url| parse(url)).collect()
 }
 
 fn parse(url: &str) -> Option<Url<'_>> {

@@ -23,6 +23,8 @@ const QUESTION_BYTES_MAX: usize = 2048;
 const DATAGRAMS_MAX: usize = 512;
 /// A connection without a whole question for so long is closed, so are those that do not take their answer.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that keeps asking is closed after so long: who needs a few answers has them, and nobody holds a place for ever.
+const CONNECTION_LIFE: Duration = Duration::from_secs(30);
 /// After the system refused to receive or to accept.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -97,8 +99,8 @@ async fn accept<S: Store>(listener: TcpListener, desk: Arc<Desk<S>>) {
                 let Some(place) = desk.place(from.ip()) else { continue };
                 let desk = Arc::clone(&desk);
                 tokio::spawn(async move {
-                    // It ends when the other side goes away, asks nothing, or asks too much.
-                    let _ = converse(stream, from, &desk).await;
+                    // It ends when the other side goes away, asks nothing, asks too much, or for too long.
+                    let _ = timeout(CONNECTION_LIFE, converse(stream, from, &desk)).await;
                     drop(place);
                 });
             }

@@ -89,6 +89,12 @@ impl Zone {
         &self.own
     }
 
+    /// Whether its name server has an address. Without one, a delegation to it leads nowhere.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        self.own.iter().any(|record| matches!(record.data, RData::A(_) | RData::AAAA(_)))
+    }
+
     /// To whom a name belongs.
     #[must_use]
     pub fn place(&self, name: &Name) -> Place {

@@ -35,8 +35,12 @@ pub(super) async fn answer<S: Store>(
     let token = edge.service().open(id, secret, Capability::Read).await?;
     token.alive(now())?;
     let reports = edge.service().reports(&token).await?;
-    let groups = serde_json::to_string(&targets(&token, &reports))
-        .map_err(|error| Refusal::Unavailable(error.to_string()))?;
+    let groups = targets(&token, &reports);
+    if token.sealed.is_some() && groups.is_empty() {
+        return Err(Refusal::Unavailable("no member's address is known".to_owned()));
+    }
+    let groups =
+        serde_json::to_string(&groups).map_err(|error| Refusal::Unavailable(error.to_string()))?;
     Ok(answer::with(StatusCode::OK, "application/json", ServiceBody::full(groups)))
 }
 
@@ -53,7 +57,9 @@ fn group(
     reports: &BTreeMap<MemberKey, Report>,
 ) -> Option<TargetGroup> {
     // etcd's own nodes tell where their peers reach them and nothing else: a rule can make the right port of that.
-    let (kind, url) = match (best(&member.metrics_urls), best(&member.peer_urls)) {
+    // Metrics that are served to the member's own machine alone are served at its client URLs as well.
+    let own = member.metrics_urls.iter().chain(&member.client_urls);
+    let (kind, url) = match (best(own), best(member.peer_urls.iter())) {
         (Some(url), _) => ("metrics", url),
         (None, Some(url)) => ("peer", url),
         (None, None) => return None,
@@ -88,8 +94,9 @@ fn state(token: &Token, member: &Present, reports: &BTreeMap<MemberKey, Report>)
 }
 
 /// The first that others can reach, or else the first.
-fn best(urls: &[String]) -> Option<&String> {
-    urls.iter().find(|url| !is_loopback(url)).or_else(|| urls.first())
+fn best<'a>(mut urls: impl Iterator<Item = &'a String> + Clone) -> Option<&'a String> {
+    let first = urls.clone().next();
+    urls.find(|url| !is_loopback(url)).or(first)
 }
 
 #[cfg(test)]
@@ -137,6 +144,24 @@ mod tests {
         let groups = targets(&sealed(), &BTreeMap::new());
         assert_eq!(shown(&groups), ["10.0.0.1:2380 https peer one registered"]);
         assert_eq!(groups[0].labels["quorate_cluster"], sealed().id.as_str());
+    }
+
+    #[test]
+    fn an_address_that_others_reach_comes_before_one_that_only_the_member_does() {
+        let address = |metrics: &str, client: &str| {
+            let sent = Sent {
+                metrics_urls: vec![metrics.to_owned()],
+                client_urls: vec![client.to_owned()],
+                ..Sent::default()
+            };
+            let report = Report { at: START, clock_offset_ms: None, sent };
+            let groups = targets(&sealed(), &BTreeMap::from([(key("a1"), report)]));
+            groups[0].targets[0].clone()
+        };
+        let (local, client) = ("http://127.0.0.1:9090", "http://10.0.0.1:2379");
+        assert_eq!(address(local, client), "10.0.0.1:2379");
+        assert_eq!(address("http://10.0.0.1:9090", client), "10.0.0.1:9090");
+        assert_eq!(address(local, "http://localhost:2379"), "127.0.0.1:9090");
     }
 
     #[test]

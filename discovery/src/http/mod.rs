@@ -171,6 +171,9 @@ impl<S: Store> Edge<S> {
             Route::Page { token, secret, events } => {
                 page::answer(self, asked, token, secret, *events).await
             }
+            Route::Feed { .. } if !matches!(asked.method, Method::GET | Method::HEAD) => {
+                Err(Refusal::NoRoute("this list can be read and not written"))
+            }
             Route::Feed { token, secret } => {
                 let id = TokenId::parse(token).ok_or(Refusal::Unknown)?;
                 let secret = Secret::parse(secret).ok_or(Refusal::Unknown)?;

@@ -17,7 +17,7 @@ use super::body::ServiceBody;
 use super::{Answer, Asked, Edge, feed};
 use crate::changes::Waiting;
 use crate::limits::OpenPoll;
-use crate::registry::report::Sent;
+use crate::registry::report::{self, Sent};
 use crate::registry::{
     Capability, Claim, ClusterSize, MemberKey, Refusal, Secret, Status, Token, TokenId,
 };
@@ -96,10 +96,10 @@ pub(super) async fn answer<S: Store>(
             let (id, secret) = named(asked, token)?;
             let member = MemberKey::parse(member)?;
             let sent: Sent = json_body(asked)?;
-            if let Some(id) = id.clone().or_else(|| secret.token_id()) {
-                edge.may_write(&id)?;
-            }
-            edge.service().report(id.as_ref(), &secret, &member, sent).await?;
+            report::check_fields(&json_body(asked)?)?;
+            // Asked once the secret has been checked: IDs are known to others, who must not use up what its members may write.
+            let admit = |id: &TokenId| edge.may_write(id);
+            edge.service().report(id.as_ref(), &secret, &member, sent, admit).await?;
             Ok(answer::with(StatusCode::NO_CONTENT, "application/json", ServiceBody::full("")))
         }
         _ => Err(Refusal::NoRoute("no such operation; GET /v1/openapi.json lists them")),

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::claim::{MemberKey, URLS_MAX, check_name, check_url};
 use super::moment::Moment;
 use super::refusal::Refusal;
-use super::report::Report;
-use super::token::Token;
+use super::report::{Report, Sent};
+use super::token::{Entry, Token};
 
 /// The most members of a list. A cluster has at most nine that vote; the others follow it.
 pub const MEMBERS_MAX: usize = 32;
@@ -21,10 +21,12 @@ const LIST_BYTES_MAX: usize = 16 * 1024;
 /// A list that nobody has confirmed for so long while others were reported does not count, however large its index: a cluster that
 /// was restored from a backup counts from a lower one again.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// A member that has another ID in its token than in its cluster is known by its URLs while its reports are no older than the newest by
+/// more than this: members report twice a minute, and after trouble within five. Who came in the place of one that died is another.
+const SAME_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The members of a cluster from some index of its log on.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Membership {
     /// The index of the cluster's log at which this became effective.
     pub index: u64,
@@ -34,7 +36,6 @@ pub struct Membership {
 
 /// One member of a list.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Listed {
     /// Its ID in the cluster.
     pub id: MemberKey,
@@ -79,6 +80,12 @@ impl Membership {
             return Err(Refusal::BadRequest(text));
         }
         Ok(())
+    }
+}
+
+impl Listed {
+    fn has_address(&self) -> bool {
+        !self.peer_urls.is_empty() || !self.client_urls.is_empty()
     }
 }
 
@@ -127,13 +134,12 @@ impl Published {
     /// What is told of a sealed token's cluster; nothing of any other.
     #[must_use]
     pub fn of(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Self {
-        let own = |listed| known(listed, token, &BTreeMap::new());
-        let registered = registered(token).into_iter().map(own).collect();
+        let registered = all_known(&registered(token), token, &BTreeMap::new());
         Self { members: present(token, reports), registered }
     }
 }
 
-/// The newest list among the reports of a token's members.
+/// The newest list among the reports of a token's members; one that tells nobody's address is none.
 #[must_use]
 pub fn newest(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Option<Membership> {
     // A report of somebody whose entry is gone, of a time before the token was reopened, tells of another cluster.
@@ -143,7 +149,8 @@ pub fn newest(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Option<Me
     let told = reports
         .iter()
         .filter(|(key, report)| is_of_this(key, report))
-        .filter_map(|(_, report)| report.sent.membership.as_ref().map(|list| (report.at, list)));
+        .filter_map(|(_, report)| report.sent.membership.as_ref().map(|list| (report.at, list)))
+        .filter(|(_, list)| list.members.iter().any(Listed::has_address));
     let told: Vec<(Moment, &Membership)> = told.collect();
     let latest = told.iter().map(|(at, _)| *at).max()?;
     let fresh = told.into_iter().filter(|(at, _)| latest.since(*at) < STALE_AFTER);
@@ -157,8 +164,7 @@ pub fn present(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Vec<Pres
         return Vec::new();
     }
     let listed = newest(token, reports).map_or_else(|| registered(token), |list| list.members);
-    let mut members: Vec<Present> =
-        listed.into_iter().map(|member| known(member, token, reports)).collect();
+    let mut members = all_known(&listed, token, reports);
     members.sort_by(|a, b| a.id.cmp(&b.id));
     members
 }
@@ -173,29 +179,57 @@ fn registered(token: &Token) -> Vec<Listed> {
     entries.collect()
 }
 
-/// What the list says of a member, and what it said of itself where the list is silent.
-fn known(listed: Listed, token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Present {
-    // IDs in a token are those of the cluster for our members and for etcd's; by its URLs a member is found in any case.
-    let is_same = |entry: &&super::Entry| {
-        entry.member == listed.id || entry.peer_urls.iter().any(|it| listed.peer_urls.contains(it))
+/// What the list says of its members, and what they said of themselves where the list is silent.
+fn all_known(
+    listed: &[Listed],
+    token: &Token,
+    reports: &BTreeMap<MemberKey, Report>,
+) -> Vec<Present> {
+    listed.iter().map(|member| known(member, own(member, listed, token, reports))).collect()
+}
+
+/// What a member of the list said of itself.
+fn own<'a>(
+    member: &Listed,
+    listed: &[Listed],
+    token: &Token,
+    reports: &'a BTreeMap<MemberKey, Report>,
+) -> Option<&'a Sent> {
+    let report_of = |entry: &Entry| {
+        reports
+            .get(&entry.member)
+            .filter(|report| report.at >= entry.at)
+            .map(|it| (it.at, &it.sent))
     };
-    let own = token.entries.iter().find(is_same).and_then(|entry| {
-        reports.get(&entry.member).filter(|report| report.at >= entry.at).map(|it| &it.sent)
-    });
+    if let Some(entry) = token.entry(&member.id) {
+        return report_of(entry).map(|(_, sent)| sent);
+    }
+    // IDs in a token are those of the cluster for our members and for etcd's. Of others a member is found by its URLs, if it is not
+    // listed by its ID, and lives.
+    let latest = reports.values().map(|report| report.at).max()?;
+    let is_same = |entry: &&Entry| {
+        entry.peer_urls.iter().any(|url| member.peer_urls.contains(url))
+            && listed.iter().all(|other| other.id != entry.member)
+    };
+    let (at, sent) = token.entries.iter().find(is_same).and_then(report_of)?;
+    (latest.since(at) < SAME_WITHIN).then_some(sent)
+}
+
+fn known(listed: &Listed, own: Option<&Sent>) -> Present {
     let client_urls = match own {
-        Some(own) if listed.client_urls.is_empty() => own.client_urls.clone(),
-        _ => listed.client_urls,
+        Some(own) if listed.client_urls.is_empty() => &own.client_urls,
+        _ => &listed.client_urls,
     };
     let metrics_urls = match own {
-        Some(own) if !own.metrics_urls.is_empty() => own.metrics_urls.clone(),
-        _ => client_urls.clone(),
+        Some(own) if !own.metrics_urls.is_empty() => &own.metrics_urls,
+        _ => client_urls,
     };
     Present {
-        id: listed.id,
-        name: listed.name,
-        peer_urls: listed.peer_urls,
-        client_urls,
-        metrics_urls,
+        id: listed.id.clone(),
+        name: listed.name.clone(),
+        peer_urls: listed.peer_urls.clone(),
+        client_urls: client_urls.clone(),
+        metrics_urls: metrics_urls.clone(),
     }
 }
 
@@ -236,6 +270,41 @@ mod tests {
             client_urls: vec![format!("http://10.0.0.{id}:2379")],
         };
         Membership { index, members: ids.iter().map(member).collect() }
+    }
+
+    #[test]
+    fn who_came_in_the_place_of_a_dead_member_is_not_taken_for_it() {
+        let token = token();
+        let told = |port: u16, after: Duration| {
+            let metrics_urls = vec![format!("http://10.0.0.1:{port}")];
+            let sent = Sent { metrics_urls, ..Sent::default() };
+            Report { at: START.after(after), clock_offset_ms: None, sent }
+        };
+        let metrics = |reports: &BTreeMap<MemberKey, Report>| {
+            present(&token, reports).into_iter().map(|it| it.metrics_urls).collect::<Vec<_>>()
+        };
+        // Member a goes by 1 in its cluster and reports: it is found by its URLs.
+        let mut reports = BTreeMap::from([(key("a"), told(9090, HOUR))]);
+        reports.insert(key("b"), report(list(9, &["1", "b"]), HOUR));
+        assert_eq!(metrics(&reports)[0], ["http://10.0.0.1:9090"]);
+        // It has been silent while others reported: 1 is another in its place.
+        reports.insert(key("b"), report(list(9, &["1", "b"]), HOUR * 2));
+        assert_eq!(metrics(&reports)[0], ["http://10.0.0.1:2379"]);
+        // Both are there: each is itself, whatever the URLs say.
+        let mut both = list(9, &["1", "a"]);
+        both.members[1].peer_urls = both.members[0].peer_urls.clone();
+        reports.insert(key("a"), told(9090, HOUR * 2));
+        reports.insert(key("b"), report(both, HOUR * 2));
+        assert_eq!(metrics(&reports), [["http://10.0.0.1:2379"], ["http://10.0.0.1:9090"]]);
+    }
+
+    #[test]
+    fn a_list_without_an_address_is_none() {
+        let mut bare = list(9, &["1"]);
+        bare.members[0].peer_urls.clear();
+        bare.members[0].client_urls.clear();
+        let reports = BTreeMap::from([(key("a"), report(bare, HOUR))]);
+        assert_eq!(ids(&token(), &reports), ["a", "b"]);
     }
 
     fn report(membership: Membership, after: Duration) -> Report {

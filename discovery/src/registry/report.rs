@@ -1,9 +1,11 @@
 //! What a member last said of itself: its clock, whom it reaches, what is wrong with its certificates, where clients find it, and who
 //! else is in its cluster. For people, and for those who look the cluster up; no decision about who may register depends on it.
 //!
-//! Invariant: a stored report is small, whatever was sent.
+//! Invariant: a stored report is small, whatever was sent. One with fields that this release does not know is refused when it comes, and
+//! read without them when a newer release has stored it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::claim::MemberKey;
 use super::membership::{Membership, check_urls};
@@ -15,6 +17,18 @@ use super::size::SIZE_MAX;
 const TEXT_BYTES_MAX: usize = 300;
 /// The most problems of a kind.
 const PROBLEMS_MAX: usize = 8;
+
+/// What a report may have.
+const FIELDS: [&str; 8] = [
+    "progress",
+    "clock_ms",
+    "program",
+    "reach",
+    "certificate_problems",
+    "client_urls",
+    "metrics_urls",
+    "membership",
+];
 
 /// Where a member is in its start.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -46,7 +60,7 @@ pub struct Reach {
 
 /// What a member sends.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Sent {
     /// Where it is.
     pub progress: Progress,
@@ -111,9 +125,64 @@ impl Report {
     }
 }
 
+/// Refuses fields that nobody here would understand: whoever sends them learns that they are of no use.
+///
+/// # Errors
+/// [`Refusal::BadRequest`], with the first of them.
+pub fn check_fields(sent: &Value) -> Result<(), Refusal> {
+    known_only("a report", sent, &FIELDS)?;
+    let Some(membership) = sent.get("membership") else { return Ok(()) };
+    known_only("a membership", membership, &["index", "members"])?;
+    let members = membership.get("members").and_then(Value::as_array);
+    members.into_iter().flatten().try_for_each(|member| {
+        known_only("a member", member, &["id", "name", "peer_urls", "client_urls"])
+    })
+}
+
+fn known_only(what: &str, value: &Value, known: &[&str]) -> Result<(), Refusal> {
+    let mut names = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let Some(unknown) = names.find(|name| !known.contains(name)) else { return Ok(()) };
+    let shown: String = unknown.chars().take(80).collect();
+    Err(Refusal::BadRequest(format!("{what} has no field {shown:?}; it has {}", known.join(", "))))
+}
+
 fn cut(text: &mut String) {
     if text.len() > TEXT_BYTES_MAX {
         let end = (0..=TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_refused_when_they_come_and_left_out_when_they_are_stored() {
+        let member = json!({"id": "1", "peer_urls": ["http://10.0.0.1:1"], "weight": 1});
+        let full = json!({"progress": "started", "clock_ms": 1, "program": "p", "reach": [],
+            "certificate_problems": [], "client_urls": [], "metrics_urls": [],
+            "membership": {"index": 7, "members": [member], "quorum": 2}, "mood": "good"});
+        let mut sent = full.clone();
+        let mut refused = |pointer: &str, field: &str| {
+            let error = check_fields(&sent).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+            sent.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(field);
+        };
+        refused("", "mood");
+        refused("/membership", "quorum");
+        refused("/membership/members/0", "weight");
+        assert_eq!(check_fields(&sent), Ok(()));
+        let of = |sent: &Value| {
+            let mut stored = sent.clone();
+            stored["at"] = json!(1_800_000_000_000_u64);
+            serde_json::from_value::<Report>(stored).unwrap()
+        };
+        assert_eq!(of(&full), of(&sent), "what a newer release stored is read");
+        // Every field that can be sent has a place in the list of those that may be.
+        let report = serde_json::to_value(&of(&sent).sent).unwrap();
+        assert_eq!(check_fields(&report), Ok(()));
     }
 }

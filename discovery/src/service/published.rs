@@ -28,7 +28,11 @@ impl<S: Store> Service<S> {
         .await?;
         let reports = listed.into_iter().filter_map(|(name, stored)| {
             // A report that cannot be read is none: those who registered are told in any case.
-            Some((MemberKey::parse(&name).ok()?, serde_json::from_str(&stored.value).ok()?))
+            let report = serde_json::from_str(&stored.value);
+            let report = report.inspect_err(|error| {
+                tracing::debug!(token = %token.id, member = name, %error, "a report cannot be read");
+            });
+            Some((MemberKey::parse(&name).ok()?, report.ok()?))
         });
         Ok(reports.collect())
     }

@@ -40,9 +40,14 @@ impl Given<'_> {
         let mut addresses = self.addresses("dns-address")?;
         if addresses.is_empty() {
             let own = listen.iter().map(SocketAddr::ip);
-            addresses = own.filter(|address: &IpAddr| !address.is_unspecified()).collect();
-            addresses.dedup();
+            addresses = own.filter(|address| !address.is_unspecified()).collect();
+            // Nobody else reaches this machine by those; alone, they are for trying it out here.
+            if !addresses.iter().all(IpAddr::is_loopback) {
+                addresses.retain(|address| !address.is_loopback());
+            }
         }
+        addresses.sort_unstable();
+        addresses.dedup();
         let zone = Zone::new(&zone, &addresses)
             .map_err(|error| self.wrong("dns-zone", error.to_string()))?;
         Ok(Some(DnsSettings { listen, zone, queries_per_second }))
@@ -61,6 +66,18 @@ mod tests {
         assert_eq!(dns.listen.len(), 2);
         // SOA, NS, and the one address that others can use.
         assert_eq!(dns.zone.own().len(), 3);
+        let own = |listen: &str, more: &[&str]| {
+            let flags = [&[listen, "--dns-zone=q.example"], more].concat();
+            let zone = load_with(&flags, &[]).unwrap().dns.unwrap().zone;
+            assert_eq!(zone.has_address(), zone.own().len() > 2);
+            zone.own().iter().skip(2).map(|it| it.data.to_string()).collect::<Vec<_>>()
+        };
+        // Nobody outside reaches a loopback address, and each address is told once.
+        let listen = "--dns-listen=192.0.2.2:53,127.0.0.1:53,192.0.2.1:53,192.0.2.2:5353";
+        assert_eq!(own(listen, &[]), ["192.0.2.1", "192.0.2.2"]);
+        assert!(own("--dns-listen=0.0.0.0:53", &[]).is_empty());
+        let given = own("--dns-listen=0.0.0.0:53", &["--dns-address=192.0.2.9,192.0.2.9"]);
+        assert_eq!(given, ["192.0.2.9"]);
         let cases = [
             (vec!["--dns-listen=127.0.0.1:53"], "--dns-zone"),
             (vec!["--dns-zone=q.example"], "--dns-listen"),

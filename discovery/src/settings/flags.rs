@@ -165,7 +165,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "dns-max-queries-per-second",
         "N",
         "100",
-        "DNS queries per second from one address (an IPv6 /64 is one), ten seconds' worth at once. 0 is no limit.",
+        "DNS queries per second from one address (an IPv6 /64 is one), by UDP and by TCP each, ten seconds' worth at once. 0 is no limit.",
     ),
     flag("log-level", "LEVEL", "info", "debug, info, warn or error."),
     flag("log-format", "FORMAT", "text", "text, or json for one object a line."),

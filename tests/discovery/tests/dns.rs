@@ -168,6 +168,17 @@ fn who_asks_too_much_is_told_to_come_by_tcp_or_nothing() {
     });
     let metrics = service.send(&Request::get("/metrics")).text();
     assert!(metrics.contains("result=\"limited\"}"), "{metrics}");
+    // Whoever really asks from there comes by TCP, and gets an answer however many datagrams are sent in its name.
+    for _ in 0..50 {
+        socket.send_to(question, service.dns()).expect("it is sent");
+    }
+    let mut stream = TcpStream::connect(service.dns()).expect("a connection");
+    stream.set_read_timeout(Some(SOON)).expect("a timeout");
+    let length = u8::try_from(question.len()).expect("it is short");
+    stream.write_all(&[&[0, length], question.as_slice()].concat()).expect("it is sent");
+    let mut head = [0; 14];
+    stream.read_exact(&mut head).expect("an answer");
+    assert_eq!((&head[2..4], head[4] & 0x02, head[9]), (&question[..2], 0, 1), "{head:?}");
 }
 
 #[test]

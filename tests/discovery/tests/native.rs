@@ -64,6 +64,24 @@ fn a_life_in_the_native_api() {
 }
 
 #[test]
+fn strangers_who_know_the_id_do_not_use_up_what_members_may_report() {
+    let service = Service::start(&["--max-requests-per-second=0"]);
+    let token = service.token(1);
+    service.register(&token, "a1", "one=http://10.0.0.1:2380");
+    let path = format!("/v1/tokens/{}/members/a1/report", token.id);
+    let report = Request::new("PUT", &path).body("application/json", "{}");
+    // More than a token may be changed at once.
+    for _ in 0..300 {
+        assert_eq!(service.send(&bearer(report.clone(), &"0".repeat(32))).status, 404);
+    }
+    assert_eq!(service.report(&token, "a1", &json!({"progress": "started"})).status, 204);
+    assert_problem(&service.report(&token, "a1", &json!({"mood": "good"})), 400, "bad_request");
+    let feed = format!("/t/{}/{}/http_sd", token.id, token.read);
+    assert_eq!(service.send(&Request::get(&feed)).status, 200);
+    assert_eq!(service.send(&Request::new("POST", &feed)).status, 404);
+}
+
+#[test]
 fn members_of_a_formed_cluster_report_who_is_in_it() {
     let service = Service::start(&[]);
     let token = service.token(1);
