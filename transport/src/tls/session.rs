@@ -3,7 +3,8 @@
 //! Files are read again while connections are open. When authorities or revocation lists have changed, each connection has the
 //! other end's certificate verified anew before the next byte passes in either direction, and ends if it is refused: a
 //! certificate that was revoked is of no use on an open connection either. The certificate is judged as of the moment of the
-//! handshake, so that only what the files say counts, and no connection ends because a date has passed.
+//! handshake, so that only what the files say counts: a date that passes ends no connection. (An authority that has expired by the time the
+//! files change is taken out of what they say, and the connections that it vouches for end then.)
 //!
 //! Invariant: as long as those files stay as they are this costs a look at one number, and no connection is verified twice. When
 //! they change, connections that show the same certificate are verified once for all.

@@ -8,12 +8,12 @@ use quorate_harness::{Cluster, Seeded};
 
 use crate::{assert_one_cluster, finding, refusal, set_flag, wait_for_log};
 
-fn by_url(members: usize, token: &Token) -> Cluster {
+pub(crate) fn by_url(members: usize, token: &Token) -> Cluster {
     finding(members, &[format!("--discovery={}", token.url)])
 }
 
 /// By the native API; the first endpoint is dead.
-fn by_token(members: usize, service: &Service, token: &Token) -> Cluster {
+pub(crate) fn by_token(members: usize, service: &Service, token: &Token) -> Cluster {
     let endpoints = format!("http://127.0.0.1:1,{}", service.process().client_url());
     finding(
         members,

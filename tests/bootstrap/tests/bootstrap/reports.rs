@@ -5,31 +5,15 @@ use std::sync::Arc;
 
 use quorate_bootstrap_tests::{Scripted, Step};
 use quorate_discovery_tests::{Browser, Service, Token, skip_without_browser};
-use quorate_harness::{
-    Authority, Cluster, Member, Order, Port, Request, skip_without_openssl, wait_until,
-};
+use quorate_harness::{Authority, Member, Order, Port, Request, skip_without_openssl, wait_until};
 use quorate_harness::{FAR_AWAY, LONG_AGO, NOT_SO_LONG_AGO};
 use serde_json::Value;
 
+use crate::discovery::{by_token, by_url};
 use crate::{SOON, assert_one_cluster, finding, set_flag, wait_for_log};
 
 /// A report is far smaller than what a service takes.
 const REPORT_BYTES_MAX: usize = 4096;
-
-fn by_url(members: usize, token: &Token) -> Cluster {
-    finding(members, &[format!("--discovery={}", token.url)])
-}
-
-fn by_token(members: usize, service: &Service, token: &Token) -> Cluster {
-    let endpoints = format!("http://127.0.0.1:1,{}", service.process().client_url());
-    finding(
-        members,
-        &[
-            format!("--discovery-token={}", token.join),
-            format!("--discovery-endpoints={endpoints}"),
-        ],
-    )
-}
 
 /// What a member last reported; null if nothing.
 fn report(service: &Service, token: &Token, member: &Member) -> Value {

@@ -1,5 +1,6 @@
 //! A disk that takes its time: whoever has it holds nobody up, and keeps its place.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quorate_cluster_tests::{Load, Retry, agreed_store, turn};
@@ -40,6 +41,28 @@ fn assert_was_slow(member: &Member) {
     assert!(sum >= SYNC.as_secs_f64() * 2.0, "its syncs took {sum} s in all: strace did nothing");
 }
 
+/// Has `clients` write through `through` for so long while `member`'s disk is slow, `writes` of them at least. Nothing is lost, and
+/// nobody stands for election.
+fn write_while_slow(
+    cluster: &Cluster,
+    member: &Member,
+    (through, clients): (&[Arc<Member>], usize),
+    (writes, span): (usize, Duration),
+) {
+    let before = term(member);
+    let mut slow = SlowDisk::of(member, SYNC);
+    let load = Load::through(through, clients, Retry::Never, Duration::ZERO);
+    load.wait_more(writes, SOON);
+    load_for(&load, span);
+    let account = load.stop();
+    assert!(slow.is_slow(), "strace ended early");
+    drop(slow);
+    assert_was_slow(member);
+    eprintln!("{} was slow: {}", member.name(), account.summary());
+    account.assert_kept(&agreed_store(&cluster.members(), SOON));
+    assert_eq!(term(member), before, "an election for no reason");
+}
+
 #[test]
 fn a_slow_disk_at_the_leader_moves_no_leadership_and_holds_up_no_heartbeat() {
     if skip_without_strace() {
@@ -48,19 +71,8 @@ fn a_slow_disk_at_the_leader_moves_no_leadership_and_holds_up_no_heartbeat() {
     let _turn = turn::alone();
     let cluster = cluster();
     let leader = cluster.wait_leader(SOON);
-    let before = term(&leader);
-    let mut slow = SlowDisk::of(&leader, SYNC);
-    let load = Load::through(&cluster.members(), 4, Retry::Never, Duration::ZERO);
-    load.wait_more(20, SOON);
-    load_for(&load, SYNC * 5);
-    let account = load.stop();
-    assert!(slow.is_slow(), "strace ended early");
-    drop(slow);
-    assert_was_slow(&leader);
-    eprintln!("slow leader: {}", account.summary());
-    account.assert_kept(&agreed_store(&cluster.members(), SOON));
+    write_while_slow(&cluster, &leader, (&cluster.members(), 4), (20, SYNC * 5));
     assert_eq!(cluster.wait_leader(SOON).name(), leader.name());
-    assert_eq!(term(&leader), before, "an election for no reason");
 }
 
 #[test]
@@ -71,18 +83,8 @@ fn a_slow_disk_at_a_follower_holds_up_nobody() {
     let _turn = turn::alone();
     let cluster = cluster();
     let leader = cluster.wait_leader(SOON);
-    let before = term(&leader);
     let follower = others(&cluster, &leader).remove(0);
-    let mut slow = SlowDisk::of(&follower, SYNC);
-    let load = Load::through(&others(&cluster, &follower), 1, Retry::Never, Duration::ZERO);
     // One after the other: if each of them waited for the slow disk, they would take two minutes.
-    load.wait_more(170, SOON);
-    load_for(&load, SYNC * 4);
-    let account = load.stop();
-    assert!(slow.is_slow(), "strace ended early");
-    drop(slow);
-    assert_was_slow(&follower);
-    eprintln!("slow follower: {}", account.summary());
-    account.assert_kept(&agreed_store(&cluster.members(), SOON));
-    assert_eq!(term(&leader), before, "an election for no reason");
+    let others = others(&cluster, &follower);
+    write_while_slow(&cluster, &follower, (&others, 1), (170, SYNC * 4));
 }
