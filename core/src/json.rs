@@ -48,23 +48,41 @@ pub fn write_i64(out: &mut Vec<u8>, number: i64) {
 
 /// How many bytes at the start are ASCII that stands for itself, give or take a block.
 fn plain_length(bytes: &[u8]) -> usize {
-    /// As many bytes as vector instructions compare at once; without early exit the compiler uses them.
-    const BLOCK: usize = 32;
-    let is_plain = |byte: u8| {
-        (0x20..0x80).contains(&byte)
-            & (byte != b'"')
-            & (byte != b'\\')
-            & (byte != b'<')
-            & (byte != b'>')
-            & (byte != b'&')
+    /// As many words as one branch decides about.
+    const WORDS: usize = 4;
+    const WORD: usize = size_of::<u64>();
+    let (words, _) = bytes.as_chunks::<WORD>();
+    let (blocks, _) = words.as_chunks::<WORDS>();
+    let plain = |block: &&[[u8; WORD]; WORDS]| {
+        block.iter().fold(0, |marks, word| marks | special_marks(u64::from_ne_bytes(*word))) == 0
     };
-    let plain = |block: &&[u8; BLOCK]| block.iter().fold(true, |all, &byte| all & is_plain(byte));
-    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-    let whole = blocks.iter().take_while(plain).count() * BLOCK;
-    if whole < blocks.len() * BLOCK {
+    let whole = blocks.iter().take_while(plain).count() * WORDS * WORD;
+    let rest = bytes.get(whole..).unwrap_or_default();
+    if rest.len() >= WORDS * WORD {
         return whole;
     }
-    whole + tail.iter().take_while(|&&byte| is_plain(byte)).count()
+    whole
+        + rest.iter().take_while(|&&byte| special_marks(u64::from(byte) | SPACES << 8) == 0).count()
+}
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const SPACES: u64 = ONES * 0x20;
+
+/// Not zero exactly if one of the eight bytes is no ASCII, a control character or one of `"\\<>&`; which one it does not say.
+///
+/// Bytes are compared eight at a time in ordinary arithmetic, as a program built for size has no vector loops: for a byte below
+/// 0x80, `byte - n` has its top bit exactly if the byte is less than `n`, unless a byte below it has borrowed, and was marked itself.
+fn special_marks(word: u64) -> u64 {
+    /// `<` and `>` differ in this bit alone.
+    const ANGLE: u64 = ONES * !(b'<' ^ b'>') as u64;
+    let differs = |word: u64, byte: u8| (word ^ ONES * u64::from(byte)).wrapping_sub(ONES);
+    let marks = word
+        | word.wrapping_sub(SPACES)
+        | differs(word, b'"')
+        | differs(word, b'\\')
+        | differs(word & ANGLE, b'<' & b'>')
+        | differs(word, b'&');
+    marks & ONES * 0x80
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &str) {
@@ -124,6 +142,22 @@ mod tests {
         }
         write_i64(&mut out, i64::MIN);
         assert_eq!(out, b"0 9 10 18446744073709551615 -9223372036854775808");
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_word_is_judged_alone() {
+        for at in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut word = *b"plain~ z";
+                word[at] = byte;
+                let plain = (0x20..0x80).contains(&byte) && !b"\"\\<>&".contains(&byte);
+                assert_eq!(
+                    special_marks(u64::from_ne_bytes(word)) == 0,
+                    plain,
+                    "{byte:#x} at {at}"
+                );
+            }
+        }
     }
 
     proptest! {
