@@ -42,7 +42,9 @@ struct Taken {
 fn read_run(segment: &Segment, mut offset: u64, until: u64, taken: &mut Taken) -> io::Result<bool> {
     let mut scanner = Scanner::with_window(segment, WINDOW_BYTES);
     while taken.next < until {
-        let frame = scanner.frame_at(offset)?.ok_or_else(|| lost(segment, offset, taken.next))?;
+        // Padding was seen or made to be zero when the log was opened.
+        let frame = scanner.frame_at(offset)?.filter(|frame| frame.dirt.is_none());
+        let frame = frame.ok_or_else(|| lost(segment, offset, taken.next))?;
         offset = frame.next;
         if frame.kind != Kind::Entry as u8 {
             continue;

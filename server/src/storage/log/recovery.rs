@@ -40,7 +40,7 @@ pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Option<Recover
     let mut replay = Replay::new(options.create);
     let mut used = VecDeque::new();
     let mut spares = VecDeque::new();
-    let mut end = End { position: RECORDS_START, torn: None };
+    let mut end = End { position: RECORDS_START, torn: None, dirt: None };
     let mut previous = None;
     for (sequence, path) in listed {
         let segment = Segment::open(&path, sequence, options.cluster)?;
@@ -67,6 +67,9 @@ pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Option<Recover
     if let Some(torn) = end.torn {
         cut(last, end.position, torn, disk)?;
     }
+    if let Some(dirt) = end.dirt {
+        clean(last, dirt, end.position, disk)?;
+    }
     // What was read may be in the page cache only; from here on it counts as durable.
     disk.sync_data(&last.file).map_err(|error| OpenError::io("sync", &last.path, error))?;
     let (state, index) = replay.finish();
@@ -81,6 +84,8 @@ struct End {
     position: u64,
     /// Where the pieces of an unfinished write behind that place end, if there are any.
     torn: Option<u64>,
+    /// Where the padding of the last record stops being zero, if it does.
+    dirt: Option<u64>,
 }
 
 /// Replays one segment.
@@ -89,6 +94,7 @@ fn read_segment(segment: &Segment, replay: &mut Replay) -> Result<End, OpenError
     let mut scanner = Scanner::new(segment);
     let mut offset = RECORDS_START;
     let mut batch = offset;
+    let mut dirt = None;
     replay.begin_segment();
     while !replay.expects_segment() {
         // A batch goes on or a new one begins; anything else is a leftover, not a record.
@@ -97,14 +103,22 @@ fn read_segment(segment: &Segment, replay: &mut Replay) -> Result<End, OpenError
         else {
             break;
         };
+        if let Some(dirt) = dirt {
+            let found = format!(
+                "a byte between two records that is not zero, although the one at byte {offset} was \
+                 written after it"
+            );
+            return Err(damaged(segment, dirt, &found));
+        }
         replay
             .apply(frame.kind, frame.payload, segment.sequence(), offset)
             .map_err(|found| damaged(segment, offset, &found))?;
         batch = frame.batch_start;
         offset = frame.next;
+        dirt = frame.dirt;
     }
     if replay.expects_segment() {
-        return Ok(End { position: offset, torn: None });
+        return Ok(End { position: offset, torn: None, dirt: None });
     }
     let torn = match scanner.survey(offset).map_err(io)? {
         Survey::End => None,
@@ -124,7 +138,7 @@ fn read_segment(segment: &Segment, replay: &mut Replay) -> Result<End, OpenError
         let found = "the oldest segment does not begin with a valid checkpoint record";
         return Err(damaged(segment, offset, found));
     }
-    Ok(End { position: offset, torn })
+    Ok(End { position: offset, torn, dirt })
 }
 
 /// Wipes an unfinished batch, so that no piece of it can later be taken for a record.
@@ -134,6 +148,19 @@ fn cut(segment: &Segment, offset: u64, end: u64, disk: &dyn Disk) -> Result<(), 
         file = %segment.path.display(), offset, bytes = end - offset,
         "cut an unfinished write off the end of the raft log; it was never acknowledged"
     );
+    wipe(segment, offset, end, disk)
+}
+
+/// Wipes what stands in the last record's padding: once records follow it, it would be damage.
+fn clean(segment: &Segment, offset: u64, end: u64, disk: &dyn Disk) -> Result<(), OpenError> {
+    tracing::warn!(
+        file = %segment.path.display(), offset, bytes = end - offset,
+        "wiped bytes behind the last record of the raft log, which itself is whole; check the disk"
+    );
+    wipe(segment, offset, end, disk)
+}
+
+fn wipe(segment: &Segment, offset: u64, end: u64, disk: &dyn Disk) -> Result<(), OpenError> {
     let zeros = vec![0; HEADER_BYTES << 8];
     let mut at = offset;
     while at < end {

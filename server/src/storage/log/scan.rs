@@ -20,6 +20,8 @@ pub(super) struct Frame<'a> {
     pub(super) payload: &'a [u8],
     /// Where the frame after this one begins.
     pub(super) next: u64,
+    /// The first byte of the padding that is not zero. The checksum does not cover it, so the record itself is whole.
+    pub(super) dirt: Option<u64>,
 }
 
 /// What lies behind the first place where no valid frame begins.
@@ -67,10 +69,16 @@ impl<'a> Scanner<'a> {
         if !in_place || next > self.segment.size {
             return Ok(None);
         }
-        let frame = self.bytes(offset, HEADER_BYTES + length)?;
-        let Some(payload) = frame.get(HEADER_BYTES..) else { return Ok(None) };
+        let frame = self.bytes(offset, frame_bytes(length))?;
+        let Some((payload, padding)) =
+            frame.get(HEADER_BYTES..).and_then(|rest| rest.split_at_checked(length))
+        else {
+            return Ok(None);
+        };
         let valid = header.matches(key, offset, payload);
-        Ok(valid.then_some(Frame { kind: header.kind, batch_start, payload, next }))
+        let dirt = padding.iter().position(|&byte| byte != 0);
+        let dirt = dirt.map(|at| next - (padding.len() - at) as u64);
+        Ok(valid.then_some(Frame { kind: header.kind, batch_start, payload, next, dirt }))
     }
 
     /// Judges what lies at and behind `from`, where no valid frame begins.
