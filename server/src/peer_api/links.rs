@@ -97,6 +97,11 @@ impl Links {
         }
     }
 
+    /// Changes each time that `member` can be reached again for calls of `class`; none if this member knows no way to it.
+    pub fn returns(&self, member: MemberId, class: Class) -> Option<watch::Receiver<()>> {
+        self.peers.read().get(&member).map(|peer| peer.link(class).returns())
+    }
+
     /// Closes the links to members that are not among `members`.
     pub fn retain(&self, members: impl Fn(MemberId) -> bool) {
         self.peers.write().retain(|member, _| members(*member));

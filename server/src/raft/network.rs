@@ -25,6 +25,7 @@ use super::types::{LogId, PeerNode, SnapshotOf, TypeConfig, VoteOf};
 use super::wire;
 use crate::clock::ClusterClock;
 use crate::metrics::Metrics;
+use crate::peer_api::link::Class;
 use crate::peer_api::links::{Links, SubmitError};
 use crate::peer_api::messages::Kind;
 
@@ -58,6 +59,7 @@ pub struct Client {
     target: MemberId,
     /// What an append is sent as: on the log's link or on the heartbeats'.
     append: Kind,
+    snapshots: snapshot_transfer::Retries,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -65,18 +67,49 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
     async fn new_client(&mut self, target: u64, node: &PeerNode) -> Client {
         self.links.ensure(MemberId(target), &node.peer_urls);
-        Client { network: self.clone(), target: MemberId(target), append: Kind::Append }
+        self.client(target, Kind::Append)
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, node: &PeerNode) -> Client {
         self.links.ensure(MemberId(target), &node.peer_urls);
-        Client { network: self.clone(), target: MemberId(target), append: Kind::Heartbeat }
+        self.client(target, Kind::Heartbeat)
+    }
+}
+
+impl Network {
+    fn client(&self, target: u64, append: Kind) -> Client {
+        let snapshots = snapshot_transfer::Retries::new();
+        Client { network: self.clone(), target: MemberId(target), append, snapshots }
     }
 }
 
 impl Client {
     async fn call(&self, kind: Kind, body: Vec<u8>, timeout: Duration) -> Rpc<bytes::Bytes> {
         self.network.links.call(self.target, kind, body.into(), timeout).await.map_err(rpc_error)
+    }
+}
+
+impl Client {
+    /// Sends a snapshot. Returns an error only when the next attempt is due: the library makes it almost at once.
+    async fn attempt_snapshot(
+        &mut self,
+        vote: VoteOf,
+        snapshot: SnapshotOf<StoredSnapshot>,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let Network { links, metrics, .. } = &self.network;
+        let returned = links.returns(self.target, Class::Snapshot);
+        let transfer = metrics.snapshots().sending(self.target);
+        let sent = snapshot_transfer::send(links, self.target, vote, snapshot).await;
+        match &sent {
+            Ok(_) => transfer.done(),
+            // This member's own disk: that ends it.
+            Err(StreamingError::StorageError(_)) => {}
+            Err(error) => {
+                drop(transfer);
+                self.snapshots.wait(self.target, error, returned).await;
+            }
+        }
+        sent
     }
 }
 
@@ -149,15 +182,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let transfer = self.network.metrics.snapshots().sending(self.target);
-        let send = snapshot_transfer::send(&self.network.links, self.target, vote, snapshot);
         tokio::select! {
-            sent = send => {
-                if sent.is_ok() {
-                    transfer.done();
-                }
-                sent
-            }
+            sent = self.attempt_snapshot(vote, snapshot) => sent,
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }

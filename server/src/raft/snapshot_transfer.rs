@@ -12,6 +12,7 @@ use openraft::errors::{ErrorSource as _, StreamingError};
 use openraft::raft::SnapshotResponse;
 use prost::Message as _;
 use quorate_core::MemberId;
+use tokio::sync::watch;
 
 use super::network::{bad_reply, rpc_error};
 use super::snapshots::{Snapshots, StoredSnapshot, blocking, loaded};
@@ -31,7 +32,51 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 /// See [`PIECE_TIMEOUT`].
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Pause after the first failed attempt; doubles with each further one.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+/// Longest pause. Each attempt reads the whole file, and may carry all of it to a member that then has no room. Shorter than a
+/// link goes on looking for its peer uncalled.
+const RETRY_MAX: Duration = Duration::from_secs(8);
+
 type Streaming<T> = Result<T, StreamingError<TypeConfig>>;
+
+/// Paces the attempts to send one member a snapshot. A member that is not there costs little; one that comes back is served at
+/// once.
+pub(super) struct Retries {
+    pause: Duration,
+}
+
+impl Retries {
+    pub(super) const fn new() -> Self {
+        Self { pause: RETRY_MIN }
+    }
+
+    /// Waits after a failed attempt, which `error` ended: until it is time for the next one, or until `returned` changes.
+    pub(super) async fn wait(
+        &mut self,
+        target: MemberId,
+        error: &StreamingError<TypeConfig>,
+        returned: Option<watch::Receiver<()>>,
+    ) {
+        if self.pause == RETRY_MIN {
+            tracing::warn!(to = %target, %error, "cannot send a snapshot to a member that fell behind; trying on");
+        }
+        let comes_back = async {
+            let told = match returned {
+                Some(mut returned) => returned.changed().await.is_ok(),
+                None => false,
+            };
+            if !told {
+                // No link, or no more: then only time tells.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(self.pause) => self.pause = (self.pause * 2).min(RETRY_MAX),
+            () = comes_back => self.pause = RETRY_MIN,
+        }
+    }
+}
 
 /// Sends a snapshot and waits until it is installed.
 pub(super) async fn send(
@@ -42,10 +87,10 @@ pub(super) async fn send(
 ) -> Streaming<SnapshotResponse<TypeConfig>> {
     let StoredSnapshot(reader) = snapshot.snapshot;
     let (file, size) = (reader.path().display().to_string(), reader.size());
-    tracing::info!(to = %target, file, bytes = size, "sending a snapshot to a member that fell behind");
     let vote = Some(wire::vote_record(&vote));
     let begin = SnapshotBegin { vote, bytes: size }.encode_to_vec();
     links.call(target, Kind::SnapshotBegin, begin.into(), PIECE_TIMEOUT).await.map_err(failed)?;
+    tracing::info!(to = %target, file, bytes = size, "sending a snapshot to a member that fell behind");
     send_pieces(links, target, reader).await?;
     let end = SnapshotEnd { vote, bytes: size }.encode_to_vec();
     let reply =
@@ -167,4 +212,56 @@ async fn store(mut receiver: SnapshotReceiver, piece: Bytes) -> io::Result<Snaps
         Ok(receiver)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::errors::NetworkError;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn waited(retries: &mut Retries, returned: Option<watch::Receiver<()>>) -> Duration {
+        let begun = Instant::now();
+        let error = NetworkError::from_string("the connection ended").into();
+        retries.wait(MemberId(2), &error, returned).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_a_bound() {
+        let (_link, returned) = watch::channel(());
+        let mut retries = Retries::new();
+        let mut expected = RETRY_MIN;
+        for _ in 0..12 {
+            let pause = waited(&mut retries, Some(returned.clone())).await;
+            assert!(pause >= expected && pause < expected * 2, "{pause:?} instead of {expected:?}");
+            expected = (expected * 2).min(RETRY_MAX);
+        }
+        assert_eq!(expected, RETRY_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_that_comes_back_ends_the_pause_and_begins_the_series_anew() {
+        let (link, returned) = watch::channel(());
+        let mut retries = Retries { pause: RETRY_MAX };
+        let comes_back = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            link.send_replace(());
+        };
+        let (pause, ()) = tokio::join!(waited(&mut retries, Some(returned.clone())), comes_back);
+        assert!(pause < Duration::from_secs(1), "{pause:?}");
+        // It was back before the attempt had failed.
+        link.send_replace(());
+        assert!(waited(&mut retries, Some(returned)).await < RETRY_MIN);
+        let pause = waited(&mut retries, None).await;
+        assert!(pause >= RETRY_MIN && pause < RETRY_MIN * 2, "{pause:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_link_only_time_ends_the_pause() {
+        let (link, returned) = watch::channel(());
+        drop(link);
+        assert!(waited(&mut Retries::new(), Some(returned)).await >= RETRY_MIN);
+    }
 }

@@ -117,6 +117,8 @@ pub(crate) struct Shared {
     wanted: Notify,
     /// The peer was heard from: it can be tried at once.
     heard: Notify,
+    /// See [`PeerLink::returns`].
+    returned: watch::Sender<()>,
 }
 
 impl PeerLink {
@@ -195,6 +197,12 @@ impl PeerLink {
         }
     }
 
+    /// Changes each time that the peer lets this member in after an attempt had failed.
+    #[must_use]
+    pub fn returns(&self) -> watch::Receiver<()> {
+        self.0.shared.returned.subscribe()
+    }
+
     /// Whether the last attempt to connect failed or was refused.
     #[must_use]
     pub fn is_down(&self) -> bool {
@@ -209,8 +217,9 @@ impl Shared {
         }
     }
 
-    fn enter(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
+    /// Returns the state before.
+    fn enter(&self, state: State) -> u8 {
+        self.state.swap(state as u8, Ordering::AcqRel)
     }
 
     fn refuse_when_down(&self) -> Result<(), LinkError> {
@@ -317,7 +326,9 @@ impl Driver {
         tracing::info!(peer = %to, %class, "linked to a peer");
         self.observer.linked(to, class, true);
         *self.shared.refusal.lock() = None;
-        self.shared.enter(State::Open);
+        if self.shared.enter(State::Open) != State::Open as u8 {
+            self.shared.returned.send_replace(());
+        }
         let mut session = Session::new(upgraded, &self.hello, &self.limits, &*self.observer);
         let end = session.run(&mut self.calls, &self.shared).await;
         let failed = session.abandon() + self.fail_queued(&LinkError::Closed);

@@ -14,6 +14,10 @@ const LARGE_VALUES: usize = 100;
 const LARGE_BYTES: usize = 100_000;
 /// No write may wait longer while a snapshot is sent; an election would take longer.
 const WRITE_MAX: Duration = Duration::from_millis(1500);
+/// The leader's count of snapshots that did not arrive.
+const FAILURES: &str = "etcd_network_snapshot_send_failures{";
+/// The second to fourth attempt after the first come after pauses of 0.1, 0.2 and 0.4 s.
+const FOUR_ATTEMPTS_MIN: Duration = Duration::from_millis(700);
 
 fn term(member: &Member) -> u64 {
     let answer = member.http().send(&Request::get("/v2/keys/")).expect("answers");
@@ -33,6 +37,24 @@ fn fill(cluster: &Cluster, through: &Member) {
     agreed_store(&cluster.members(), SOON);
 }
 
+/// How often `leader` has failed to send a snapshot.
+fn failures(leader: &Member) -> usize {
+    let metrics = leader.http().send(&Request::get("/metrics")).expect("it answers").text();
+    let series = metrics.lines().filter(|line| line.starts_with(FAILURES));
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+}
+
+/// While nobody is there to take a snapshot, the pauses between attempts double.
+fn assert_attempts_grow_rare(leader: &Member) {
+    wait_until("a snapshot was not taken", SOON, || failures(leader) > 0);
+    let begun = Instant::now();
+    let before = failures(leader);
+    wait_until("further attempts failed", SOON, || failures(leader) >= before + 4);
+    // The first of the four may have been due at once.
+    let took = begun.elapsed();
+    assert!(took >= FOUR_ATTEMPTS_MIN, "four attempts took {took:?} only");
+}
+
 #[test]
 fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     let _turn = turn::alone();
@@ -49,6 +71,7 @@ fn a_member_comes_back_through_a_snapshot_and_nobody_waits() {
     let load = Load::through(std::slice::from_ref(&leader), 1, Retry::Never, Duration::ZERO);
     load.wait_more(WRITES, SOON * 4);
     let term_before = term(&leader);
+    assert_attempts_grow_rare(&leader);
     let begun = Instant::now();
     behind.start();
     behind.wait_ready(SOON);

@@ -1,4 +1,4 @@
-//! A link that is down and hears of its peer does not wait for its next attempt.
+//! A link that is down and hears of its peer does not wait for its next attempt, and whoever waits for the peer is told.
 
 use std::time::Duration;
 
@@ -29,4 +29,23 @@ async fn word_of_the_peer_ends_the_wait_for_it() {
         assert!(begun.elapsed() < SOON, "it waits on");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[tokio::test]
+async fn a_return_is_told_and_a_new_connection_to_one_who_never_left_is_not() {
+    let peer = Peer::start().await;
+    let limits = LinkLimits::of(Class::Snapshot);
+    let link = connect_with(&peer, Class::Snapshot, limits, Default::default());
+    let mut returns = link.returns();
+    assert_eq!(echo(&link, "one").await.unwrap(), "one");
+    peer.drop_links();
+    while echo(&link, "anew").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!returns.has_changed().unwrap(), "it never left");
+    let endpoint = peer.stop().await;
+    while echo(&link, "down").await != Err(LinkError::Unreachable) {}
+    let _again = Peer::start_at(&endpoint).await;
+    tokio::time::timeout(SOON, returns.changed()).await.expect("told").unwrap();
+    assert_eq!(echo(&link, "two").await.unwrap(), "two");
 }
