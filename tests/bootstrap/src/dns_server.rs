@@ -6,10 +6,10 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use quorate_harness::{Network, Port, wait_until};
+use quorate_harness::{Network, Owned, Port, wait_until};
 use tempfile::TempDir;
 
 /// It starts in milliseconds; a busy machine takes longer.
@@ -27,7 +27,7 @@ pub struct DnsServer {
     _port: Option<Port>,
     /// A program and its arguments that start it; none to start it directly.
     launcher: Vec<String>,
-    process: Option<Child>,
+    process: Option<Owned>,
 }
 
 /// Whether a test that needs dnsmasq must be left out because it is not installed; says so. Panics in that case when
@@ -103,17 +103,15 @@ impl DnsServer {
             }
             None => Command::new(binary),
         };
-        let process = command
+        command
             .arg(format!("--conf-file={}", conf.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dnsmasq starts");
-        self.process = Some(process);
+            .stderr(log);
+        self.process = Some(Owned::start(&mut command).expect("dnsmasq starts"));
         wait_until("dnsmasq answers", UP_WITHIN, || {
             self.answers() || {
-                let ended = self.process.as_mut().and_then(|it| it.try_wait().ok().flatten());
+                let ended = self.process.as_mut().and_then(Owned::ended);
                 let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 assert!(ended.is_none(), "dnsmasq ended: {log}");
                 false
@@ -123,11 +121,7 @@ impl DnsServer {
 
     /// Ends it.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // Fails only if it has ended already.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.process = None;
     }
 
     /// Whether a question for the A record of `test` is answered, with whatever.
@@ -140,11 +134,5 @@ impl DnsServer {
             socket.recv(&mut [0; 512])
         });
         asked.is_ok_and(|length| length > 0)
-    }
-}
-
-impl Drop for DnsServer {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

@@ -4,14 +4,16 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
+use quorate_harness::Owned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A running browser with one page.
 pub struct Browser {
-    child: Child,
+    // It ends by itself when its pipe closes; this is for one that does not.
+    _process: Owned,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     session: Option<String>,
@@ -42,7 +44,8 @@ impl Browser {
     #[must_use]
     pub fn open(url: &str, has_scripts: bool) -> Self {
         let profile = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder: {error}"));
-        let mut child = Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             // The browser reads orders from descriptor 3 and answers on 4.
             .args(["-c", "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null", "sh"])
             .arg(binary().unwrap_or_else(|| panic!("chromium is not installed")))
@@ -51,14 +54,14 @@ impl Browser {
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("a shell starts: {error}"));
-        let (orders, answers) = (child.stdin.take(), child.stdout.take());
+            .stderr(Stdio::null());
+        let mut process =
+            Owned::start(&mut command).unwrap_or_else(|error| panic!("a shell starts: {error}"));
+        let (orders, answers) = (process.take_input(), process.take_output());
         let (Some(orders), Some(answers)) = (orders, answers) else { panic!("pipes") };
         let answers = BufReader::new(answers);
         let mut browser =
-            Self { child, orders, answers, session: None, next: 0, _profile: profile };
+            Self { _process: process, orders, answers, session: None, next: 0, _profile: profile };
         let target = browser.order("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.order("Target.attachToTarget", &attach);
@@ -124,13 +127,5 @@ impl Browser {
                 return message.get("error").map_or(Ok(result), |error| Err(error.clone()));
             }
         }
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // It ends by itself when its pipe closes; this is for one that does not.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

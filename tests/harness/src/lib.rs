@@ -3,6 +3,7 @@
 //! - [`Program`]: which server to run, and where its binary is.
 //! - [`Cluster`] and [`Member`]: start, kill, pause, restart, wipe, grow; owned processes only.
 //! - [`Network`]: a network of one's own, to be cut and to lose packets.
+//! - [`Owned`]: any other process that a test needs; it ends with the test, too.
 //! - [`SlowDisk`]: a member whose disk takes its time.
 //! - [`Http`], [`Request`], [`Answer`], [`Stream`]: HTTP/1.1 as it is on the wire, spelling and order kept.
 //! - [`Keys`]: the v2 key operations, with parsed answers.
@@ -21,6 +22,7 @@ mod launch;
 mod ledger;
 mod member;
 mod network;
+mod owned;
 mod ports;
 mod program;
 mod reaper;
@@ -39,6 +41,7 @@ pub use keys::{KeyAnswer, Keys};
 pub use ledger::{Attempt, Ledger, Loss};
 pub use member::{Exit, Member};
 pub use network::Network;
+pub use owned::Owned;
 pub use ports::Port;
 pub use program::{MissingProgram, Program, etcdctl, skip_without_etcd};
 pub use seeded::Seeded;

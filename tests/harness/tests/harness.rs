@@ -1,10 +1,12 @@
 //! The harness against a server whose behaviour is known: etcd. A harness that cannot see a fault proves nothing.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use quorate_harness::{
-    Cluster, Ending, Exit, Framing, Ledger, Line, Program, Request, eventually, skip_without_etcd,
-    wait_until,
+    Cluster, Ending, Exit, Framing, Ledger, Line, Owned, Program, Request, eventually,
+    skip_without_etcd, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -153,4 +155,34 @@ fn a_member_that_cannot_start_is_reported_at_once() {
     let text = refused.downcast_ref::<String>().unwrap();
     assert!(text.contains("--election-timeout"), "{text}");
     assert!(eventually(SOON, || !member.is_running()));
+}
+
+/// What a test says before the ID of the process it started.
+const STARTED: &str = "started process ";
+
+#[test]
+#[ignore = "the victim of the test that follows"]
+fn waits_to_be_killed() {
+    let owned = Owned::start(Command::new("sleep").arg("300")).expect("it starts");
+    println!("{STARTED}{}", owned.id());
+    std::thread::park_timeout(SOON);
+}
+
+#[test]
+fn a_test_that_is_killed_outright_leaves_no_process_behind() {
+    let mut test = Command::new(std::env::current_exe().expect("a path"))
+        .args(["--exact", "waits_to_be_killed", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a test starts");
+    let lines = BufReader::new(test.stdout.take().expect("a pipe")).lines();
+    let id = lines.map_while(Result::ok).find_map(|line| {
+        line.split_once(STARTED).and_then(|(_, id)| id.trim().parse::<u32>().ok())
+    });
+    test.kill().expect("it runs");
+    test.wait().expect("it ends");
+    let stat = format!("/proc/{}/stat", id.expect("it started a process"));
+    // Whoever inherited it may not have waited for it yet.
+    let is_gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    wait_until("the process is gone", SOON, is_gone);
 }

@@ -1,11 +1,12 @@
 //! An authority, good certificates for members and a client, and clusters of members that use them.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_harness::{
-    Authority, Cluster, Http, Member, Order, Papers, Port, Program, Request, wait_until,
+    Authority, Cluster, FAR_AWAY, Http, Member, Order, Papers, Port, Program, Request, wait_until,
 };
 use tempfile::TempDir;
 
@@ -68,6 +69,32 @@ impl Site {
             ports.push(self.secure(&member, secured));
         }
         (cluster, ports)
+    }
+
+    /// A member alone that serves clients, and the port for its metrics.
+    #[track_caller]
+    pub fn serving(&self) -> (Cluster, Port) {
+        self.serving_with(&[])
+    }
+
+    /// The same with a list of revoked certificates, empty so far, and where that list is.
+    #[track_caller]
+    pub fn serving_with_list(&self) -> (Cluster, Port, PathBuf) {
+        let list = self.authority.revocations("list.pem", FAR_AWAY);
+        let flag = format!("--client-crl-file={}", list.display());
+        let (cluster, metrics) = self.serving_with(&[flag]);
+        (cluster, metrics, list)
+    }
+
+    #[track_caller]
+    fn serving_with(&self, flags: &[String]) -> (Cluster, Port) {
+        let cluster = Cluster::builder(Program::Quorate).members(1).prepare();
+        let member = cluster.member(0);
+        let metrics = self.secure(&member, Secured::Clients);
+        set_flags(&member, flags);
+        cluster.start();
+        self.wait_ready(&cluster.members());
+        (cluster, metrics)
     }
 
     /// Makes one member protect its ports; returns the port for its metrics.
@@ -146,6 +173,26 @@ pub fn metric(port: &Port, series: &str) -> Option<f64> {
     let text = page.text();
     let line = text.lines().find_map(|line| line.strip_prefix(series))?;
     line.trim().parse().ok()
+}
+
+/// Puts a file in another's place, as tools that rotate certificates do: at once.
+#[track_caller]
+pub fn replace(place: &Path, with: &Path) {
+    let beside = place.with_extension("beside");
+    let copied = fs::copy(with, &beside).and_then(|_| fs::rename(&beside, place));
+    copied.unwrap_or_else(|error| panic!("{}: {error}", place.display()));
+}
+
+/// How often a side (`client`, `peer`) has taken changed files into use.
+pub fn reloads(port: &Port, side: &str) -> f64 {
+    let series = format!("quorate_tls_reloads_total{{side=\"{side}\"}}");
+    metric(port, &series).unwrap_or_default()
+}
+
+/// Waits until changed files were taken into use.
+#[track_caller]
+pub fn wait_reload(port: &Port, side: &str, before: f64) {
+    wait_until("changed files are read again", SOON, || reloads(port, side) > before);
 }
 
 /// How many handshakes of a side failed for a reason so far.

@@ -26,8 +26,9 @@ impl Certified {
         Self { _folder: folder, authority, papers }
     }
 
-    /// Lets a member show a certificate, demand one of others, and speak https unless it is to stay with http.
-    fn protect(&self, member: &Member, papers: &Papers, is_https: bool) {
+    /// Lets a member show the certificate of this number, demand one of others, and speak https.
+    fn protect(&self, member: &Member, number: usize) {
+        let papers = &self.papers[number - 1];
         for (flag, file) in [
             ("peer-cert-file", &papers.certificate),
             ("peer-key-file", &papers.key),
@@ -36,12 +37,15 @@ impl Certified {
             set_flag(member, flag, &file.display().to_string());
         }
         set_flag(member, "peer-client-cert-auth", "true");
-        if is_https {
-            let url = member.peer_url().replace("http:", "https:");
-            set_flag(member, "listen-peer-urls", &url);
-            set_flag(member, "initial-advertise-peer-urls", &url);
-        }
+        listen(member, "https");
     }
+}
+
+/// Lets a member speak http or https to the others.
+fn listen(member: &Member, scheme: &str) {
+    let url = format!("{scheme}://{}", member.peer_address());
+    set_flag(member, "listen-peer-urls", &url);
+    set_flag(member, "initial-advertise-peer-urls", &url);
 }
 
 fn record(service: &str, member: &Member, port: u16) -> String {
@@ -58,16 +62,22 @@ fn hosts(cluster: &Cluster) -> Vec<String> {
     cluster.members().iter().map(|member| host(member)).collect()
 }
 
-/// Members that look for each other, three of them expected, and the DNS server they ask, which knows their hosts alone.
-fn three() -> (Cluster, DnsServer) {
+/// Members that look for each other, three of them expected, the DNS server they ask, which knows their hosts alone, and their
+/// certificates, which they show in this order, by number from 1. None where that is not possible.
+fn three(shown: [usize; 3]) -> Option<(Cluster, DnsServer, Certified)> {
+    if skip_without_dnsmasq() || skip_without_openssl() {
+        return None;
+    }
     let cluster = finding(3, &[]);
     let dns = DnsServer::start(&hosts(&cluster));
-    for member in cluster.members() {
-        set_flag(&member, "discovery-srv", "example.test");
-        set_flag(&member, "discovery-srv-expect", "3");
-        set_flag(&member, "dns-server", &dns.address().to_string());
+    let certified = Certified::new(3);
+    for (member, number) in cluster.members().iter().zip(shown) {
+        set_flag(member, "discovery-srv", "example.test");
+        set_flag(member, "discovery-srv-expect", "3");
+        set_flag(member, "dns-server", &dns.address().to_string());
+        certified.protect(member, number);
     }
-    (cluster, dns)
+    Some((cluster, dns, certified))
 }
 
 /// The peer URLs that a cluster knows, in order.
@@ -82,14 +92,7 @@ fn peer_urls(cluster: &Cluster) -> Vec<String> {
 
 #[test]
 fn records_that_come_late_wrong_and_without_address_lead_to_one_cluster() {
-    if skip_without_dnsmasq() || skip_without_openssl() {
-        return;
-    }
-    let certified = Certified::new(3);
-    let (cluster, mut dns) = three();
-    for (member, papers) in cluster.members().iter().zip(&certified.papers) {
-        certified.protect(member, papers, true);
-    }
+    let Some((cluster, mut dns, _certified)) = three([1, 2, 3]) else { return };
     cluster.start();
     let (first, last) = (cluster.member(0), cluster.member(2));
     let (right, hosts) = (ssl_records(&cluster), hosts(&cluster));
@@ -118,16 +121,10 @@ fn records_that_come_late_wrong_and_without_address_lead_to_one_cluster() {
 
 #[test]
 fn records_below_both_services_are_one_cluster() {
-    if skip_without_dnsmasq() || skip_without_openssl() {
-        return;
-    }
-    let certified = Certified::new(3);
-    let (cluster, mut dns) = three();
+    let Some((cluster, mut dns, _certified)) = three([1, 2, 3]) else { return };
     let members = cluster.members();
     // The first one speaks http to the others, and can speak https to them.
-    for (position, (member, papers)) in members.iter().zip(&certified.papers).enumerate() {
-        certified.protect(member, papers, position > 0);
-    }
+    listen(&members[0], "http");
     let mut records = ssl_records(&cluster);
     let first = &members[0];
     records[0] = record("etcd-server", first, first.peer_address().port());
@@ -141,20 +138,15 @@ fn records_below_both_services_are_one_cluster() {
 
 #[test]
 fn a_record_below_the_wrong_service_is_told_of() {
-    if skip_without_dnsmasq() || skip_without_openssl() {
-        return;
-    }
-    let certified = Certified::new(1);
-    let (cluster, mut dns) = three();
+    let Some((cluster, mut dns, _certified)) = three([1, 2, 3]) else { return };
     let member = cluster.member(0);
-    certified.protect(&member, &certified.papers[0], true);
     set_flag(&member, "discovery-timeout", "3s");
     let plain = |it: &Member| record("etcd-server", it, it.peer_address().port());
     let records: Vec<String> = cluster.members().iter().map(|it| plain(it)).collect();
     dns.change(&[records, hosts(&cluster)].concat());
     member.start();
     let said = refusal(&member);
-    let own = member.peer_url().replace("http:", "https:");
+    let own = format!("https://{}", member.peer_address());
     assert!(said.contains("cannot find local etcd member in SRV records"), "{said}");
     assert!(said.contains(&format!("looked for {own}")), "{said}");
     assert!(said.contains(&format!("found {}", advertised("http", &member))), "{said}");
@@ -162,21 +154,14 @@ fn a_record_below_the_wrong_service_is_told_of() {
 
 #[test]
 fn a_certificate_for_another_name_than_the_records_keeps_its_member_out() {
-    if skip_without_dnsmasq() || skip_without_openssl() {
-        return;
-    }
-    let certified = Certified::new(3);
-    let (cluster, mut dns) = three();
-    let members = cluster.members();
     // The third one shows the certificate of the second.
-    for (member, papers) in members.iter().zip([0, 1, 1].map(|it: usize| &certified.papers[it])) {
-        certified.protect(member, papers, true);
-    }
+    let Some((cluster, mut dns, certified)) = three([1, 2, 2]) else { return };
+    let members = cluster.members();
     dns.change(&[ssl_records(&cluster), hosts(&cluster)].concat());
     cluster.start();
     wait_for_log(&members[0], "not heard from yet: m3.example.test");
     assert!(!members[0].is_ready());
-    certified.protect(&members[2], &certified.papers[2], true);
+    certified.protect(&members[2], 3);
     members[2].restart();
     assert_one_cluster(&cluster);
 }

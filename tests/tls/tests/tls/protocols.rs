@@ -1,9 +1,9 @@
 //! What is spoken: versions of TLS, cipher suites, HTTP/1.1 and HTTP/2, and endless answers over both.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use quorate_harness::{Member, Port, eventually, openssl};
+use quorate_harness::{Member, Owned, Port, eventually, openssl};
 use quorate_tls_tests::{Curl, SOON, Secured, Site, counted, metric, set_flags};
 
 use crate::skip_without_openssl;
@@ -32,21 +32,19 @@ fn the_versions_and_suites_asked_for_are_spoken_and_no_others() {
         return;
     }
     let site = Site::new();
-    let (cluster, metrics) = site.cluster(1, Secured::Clients);
+    let (cluster, metrics) = site.serving();
     let member = cluster.member(0);
-    cluster.start();
-    site.wait_ready(&cluster.members());
     for (asked, spoken) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
         let said = s_client(&site, &member, &[asked]);
         assert!(said.contains(&format!("Protocol version: {spoken}")), "{said}");
     }
-    let before = counted(&metrics[0], "client", "incompatible");
+    let before = counted(&metrics, "client", "incompatible");
     for old in ["-tls1", "-tls1_1"] {
         // OpenSSL refuses them itself unless it is told not to.
         let said = s_client(&site, &member, &[old, "-cipher", "DEFAULT@SECLEVEL=0"]);
         assert!(!said.contains("Protocol version") && said.contains("alert"), "{said}");
     }
-    assert_eq!(counted(&metrics[0], "client", "incompatible"), before + 2.0);
+    assert_eq!(counted(&metrics, "client", "incompatible"), before + 2.0);
 
     set_flags(
         &member,
@@ -67,14 +65,15 @@ fn the_versions_and_suites_asked_for_are_spoken_and_no_others() {
 
 /// A `curl` that waits for events; killed when dropped.
 struct Watcher {
-    child: Child,
+    _process: Owned,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Watcher {
     fn start(site: &Site, member: &Member, protocol: &str) -> Self {
         let url = format!("https://{}/v2/keys/w?wait=true&stream=true", member.client_address());
-        let mut child = Command::new(quorate_harness::curl().expect("it is there"))
+        let mut command = Command::new(quorate_harness::curl().expect("it is there"));
+        command
             .args(["--silent", "--no-buffer", "--noproxy", "*", "--write-out", "%{http_version}\n"])
             .args([protocol, &url])
             .arg("--cacert")
@@ -84,11 +83,10 @@ impl Watcher {
             .arg("--key")
             .arg(&site.alice.key)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("curl can be started");
-        let stdout = child.stdout.take().expect("it is piped");
-        Self { child, lines: BufReader::new(stdout).lines() }
+            .stdout(Stdio::piped());
+        let mut process = Owned::start(&mut command).expect("curl can be started");
+        let stdout = process.take_output().expect("it is piped");
+        Self { _process: process, lines: BufReader::new(stdout).lines() }
     }
 
     fn next(&mut self) -> String {
@@ -98,14 +96,6 @@ impl Watcher {
     /// The rest of the answer's lines.
     fn rest(mut self) -> Vec<String> {
         self.lines.by_ref().map_while(Result::ok).collect()
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -122,10 +112,8 @@ fn both_versions_of_http_carry_requests_and_endless_answers() {
         return;
     }
     let site = Site::new();
-    let (cluster, metrics) = site.cluster(1, Secured::Clients);
+    let (cluster, metrics) = site.serving();
     let member = cluster.member(0);
-    cluster.start();
-    site.wait_ready(&cluster.members());
     let value = "v".repeat(300_000);
     let file = site.folder().join("value");
     std::fs::write(&file, format!("value={value}")).expect("a file");
@@ -143,9 +131,9 @@ fn both_versions_of_http_carry_requests_and_endless_answers() {
         let host = site.curl(&member, "/version").args(&["--header", "Host: a", protocol]).run();
         assert!(host.body.contains("etcdserver"), "{host:?}");
 
-        wait_watching(&metrics[0], 0.0);
+        wait_watching(&metrics, 0.0);
         let mut watcher = Watcher::start(&site, &member, protocol);
-        wait_watching(&metrics[0], 1.0);
+        wait_watching(&metrics, 1.0);
         for number in 0..3 {
             let data = format!("value={number}");
             let put = site.curl(&member, "/v2/keys/w").args(&["-XPUT", "-d", &data]).run();
@@ -155,10 +143,10 @@ fn both_versions_of_http_carry_requests_and_endless_answers() {
         }
     }
     // A member that stops ends endless answers properly, and at once.
-    wait_watching(&metrics[0], 0.0);
+    wait_watching(&metrics, 0.0);
     let watchers =
         ["--http1.1", "--http2"].map(|protocol| Watcher::start(&site, &member, protocol));
-    wait_watching(&metrics[0], 2.0);
+    wait_watching(&metrics, 2.0);
     member.terminate(SOON);
     for (watcher, version) in watchers.into_iter().zip(["1.1", "2"]) {
         assert_eq!(watcher.rest(), [version]);
@@ -171,10 +159,8 @@ fn many_watchers_share_a_connection_and_clients_that_leave_are_noticed() {
         return;
     }
     let site = Site::new();
-    let (cluster, metrics) = site.cluster(1, Secured::Clients);
+    let (cluster, metrics) = site.serving();
     let member = cluster.member(0);
-    cluster.start();
-    site.wait_ready(&cluster.members());
     let url = format!("https://{}/v2/keys/w?wait=true", member.client_address());
     let urls: Vec<&str> = std::iter::repeat_n(url.as_str(), 99).collect();
     for parallel in [true, false] {
@@ -185,7 +171,7 @@ fn many_watchers_share_a_connection_and_clients_that_leave_are_noticed() {
         let waiting = if parallel { 100.0 } else { 1.0 };
         std::thread::scope(|scope| {
             let run = scope.spawn(|| curl.args(&["--max-time", "60"]).run());
-            wait_watching(&metrics[0], waiting);
+            wait_watching(&metrics, waiting);
             site.curl(&member, "/v2/keys/w").args(&["-XPUT", "-dvalue=1"]).run();
             let ran = run.join().expect("curl ran");
             assert_eq!(ran.body.matches("\"action\":\"set\"").count() as f64, waiting, "{ran:?}");
@@ -193,8 +179,8 @@ fn many_watchers_share_a_connection_and_clients_that_leave_are_noticed() {
     }
     for protocol in ["--http1.1", "--http2"] {
         let watcher = Watcher::start(&site, &member, protocol);
-        wait_watching(&metrics[0], 1.0);
+        wait_watching(&metrics, 1.0);
         drop(watcher);
-        wait_watching(&metrics[0], 0.0);
+        wait_watching(&metrics, 0.0);
     }
 }

@@ -5,29 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quorate_harness::{Authority, FAR_AWAY, Order, Papers, Port, eventually};
-use quorate_tls_tests::{Curl, SOON, Secured, Site, counted, metric, set_flags};
+use quorate_tls_tests::{
+    Curl, SOON, Secured, Site, counted, metric, reloads, replace, set_flags, wait_reload,
+};
 
 use crate::skip_without_openssl;
 
-/// Puts a file in another's place, as tools that rotate certificates do: at once.
-pub(crate) fn replace(place: &Path, with: &Path) {
-    let beside = place.with_extension("beside");
-    fs::copy(with, &beside).expect("a copy");
-    fs::rename(&beside, place).expect("a rename");
-}
-
-fn reloads(metrics: &Port) -> f64 {
-    metric(metrics, "quorate_tls_reloads_total{side=\"client\"}").unwrap_or_default()
-}
-
 fn failures(metrics: &Port) -> f64 {
     metric(metrics, "quorate_tls_reload_failures_total{side=\"client\"}").unwrap_or_default()
-}
-
-/// Waits until changed files were taken into use.
-#[track_caller]
-fn wait_reload(metrics: &Port, before: f64) {
-    assert!(eventually(SOON, || reloads(metrics) > before), "nothing was read again");
 }
 
 #[test]
@@ -41,12 +26,8 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
     let new_member = other.sign("member", &Order { until: "20400101000000Z", ..order });
     let new_alice = other
         .sign("alice", &Order { subject: "/CN=alice", usage: "clientAuth", ..Order::default() });
-    let (cluster, metrics) = site.cluster(1, Secured::Clients);
-    let (member, metrics) = (cluster.member(0), &metrics[0]);
-    let list = site.authority.revocations("list.pem", FAR_AWAY);
-    set_flags(&member, &[format!("--client-crl-file={}", list.display())]);
-    cluster.start();
-    site.wait_ready(&cluster.members());
+    let (cluster, metrics, list) = site.serving_with_list();
+    let (member, metrics) = (cluster.member(0), &metrics);
     let both = site.folder().join("both.pem");
     let bundles =
         [&site.authority.certificate, &other.certificate].map(|it| fs::read(it).expect("PEM"));
@@ -79,9 +60,9 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
         let her_watch = scope.spawn(|| her_watch.run());
 
         assert_ne!(get(&both, &new_alice).code, 0, "its authority is not trusted yet");
-        let before = reloads(metrics);
+        let before = reloads(metrics, "client");
         replace(&site.authority.certificate, &both);
-        wait_reload(metrics, before);
+        wait_reload(metrics, "client", before);
         let watch = watch(&new_alice);
         let watch = scope.spawn(|| watch.run());
         let series = "etcd_debugging_store_watchers";
@@ -89,10 +70,10 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
         assert!(eventually(SOON, || watchers() >= 2.0), "both watch");
         assert_eq!(get(&both, &new_alice).code, 0, "its authority is trusted now");
 
-        let (before, old_expiry) = (reloads(metrics), expiry());
+        let (before, old_expiry) = (reloads(metrics, "client"), expiry());
         replace(&site.member.key, &new_member.key);
         replace(&site.member.certificate, &new_member.certificate);
-        wait_reload(metrics, before);
+        wait_reload(metrics, "client", before);
         assert!(expiry() < old_expiry, "{:?} {old_expiry:?}", expiry());
         assert_eq!(expiry(), Some(2_208_988_800.0));
         let ran = get(&other.certificate, &site.alice);
@@ -103,11 +84,11 @@ fn everything_is_read_again_without_a_restart_and_without_a_request_lost() {
         is_over.store(true, Ordering::Relaxed);
         load.join().expect("no request was lost");
 
-        let before = reloads(metrics);
+        let before = reloads(metrics, "client");
         site.authority.revoke(&site.alice);
         let newer = site.authority.revocations("newer.pem", FAR_AWAY);
         replace(&list, &newer);
-        wait_reload(metrics, before);
+        wait_reload(metrics, "client", before);
         let before = counted(metrics, "client", "revoked");
         assert_ne!(get(&both, &site.alice).code, 0, "alice is revoked");
         assert_eq!(counted(metrics, "client", "revoked"), before + 1.0);
@@ -130,12 +111,8 @@ fn files_that_cannot_be_used_change_nothing_and_are_told_of() {
     let expired = Order { subject: "/CN=member", until: "20210101000000Z", ..Order::default() };
     let expired = site.authority.sign("expired", &expired);
     let another = site.authority.sign("another", &Order::default());
-    let (cluster, metrics) = site.cluster(1, Secured::Clients);
-    let (member, metrics) = (cluster.member(0), &metrics[0]);
-    let list = site.authority.revocations("list.pem", FAR_AWAY);
-    set_flags(&member, &[format!("--client-crl-file={}", list.display())]);
-    cluster.start();
-    site.wait_ready(&cluster.members());
+    let (cluster, metrics, list) = site.serving_with_list();
+    let (member, metrics) = (cluster.member(0), &metrics);
     let good = site.folder().join("good");
     fs::create_dir(&good).expect("a folder");
     let keep = |file: &Path| {
@@ -164,9 +141,9 @@ fn files_that_cannot_be_used_change_nothing_and_are_told_of() {
         let ran = Curl::get(&url).trusting(&trusted).showing(&site.alice).run();
         assert_eq!(ran.code, 0, "{told}: {ran:?}");
         // What is put right is taken at once.
-        let before = reloads(metrics);
+        let before = reloads(metrics, "client");
         replace(place, &kept);
-        wait_reload(metrics, before);
+        wait_reload(metrics, "client", before);
     }
     assert!(!member.log_text().contains("secret"), "{}", member.log_text());
 }
@@ -178,7 +155,7 @@ fn a_cluster_gets_new_certificates_and_authorities_member_by_member() {
     }
     let site = Site::new();
     let other = Authority::found(site.folder(), "new-authority");
-    let (cluster, _metrics) = site.cluster(3, Secured::Peers);
+    let (cluster, metrics) = site.cluster(3, Secured::Peers);
     let members = cluster.members();
     let folders: Vec<_> = members.iter().map(|it| site.folder().join(it.name())).collect();
     for (member, folder) in members.iter().zip(&folders) {
@@ -198,18 +175,11 @@ fn a_cluster_gets_new_certificates_and_authorities_member_by_member() {
     }
     cluster.start();
     cluster.wait_ready();
-    let reloads = |position: usize| {
-        let page = members[position].http().send(&quorate_harness::Request::get("/metrics"));
-        let page = page.map(|page| page.text()).unwrap_or_default();
-        let series = "quorate_tls_reloads_total{side=\"peer\"} ";
-        let count = page.lines().find_map(|line| line.strip_prefix(series));
-        count.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
-    };
     let put_all = |file: &str, from: &Path| {
         for (position, folder) in folders.iter().enumerate() {
-            let before = reloads(position);
+            let before = reloads(&metrics[position], "peer");
             replace(&folder.join(file), from);
-            assert!(eventually(SOON, || reloads(position) > before), "m{position} {file}");
+            wait_reload(&metrics[position], "peer", before);
         }
     };
     let both = site.folder().join("both.pem");
@@ -219,10 +189,10 @@ fn a_cluster_gets_new_certificates_and_authorities_member_by_member() {
     put_all("ca.pem", &both);
     let fresh = other.sign("member", &Order { subject: "/CN=member", ..Order::default() });
     for (position, folder) in folders.iter().enumerate() {
-        let before = reloads(position);
+        let before = reloads(&metrics[position], "peer");
         replace(&folder.join("key.pem"), &fresh.key);
         replace(&folder.join("cert.pem"), &fresh.certificate);
-        assert!(eventually(SOON, || reloads(position) > before), "m{position}");
+        wait_reload(&metrics[position], "peer", before);
     }
     put_all("ca.pem", &other.certificate);
     // Every link anew, and all by the new authority.

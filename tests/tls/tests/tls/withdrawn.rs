@@ -1,26 +1,27 @@
 //! Open connections whose certificate is revoked: nothing passes over them any more, between members neither.
 
 use std::io::{Read, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::{fs, thread};
 
-use quorate_harness::{FAR_AWAY, Member, Order, Papers, eventually, openssl};
-use quorate_tls_tests::{Curl, SOON, Secured, Site, metric, set_flags};
+use quorate_harness::{FAR_AWAY, Member, Order, Owned, Papers, eventually, openssl};
+use quorate_tls_tests::{
+    Curl, SOON, Secured, Site, metric, reloads, replace, set_flags, wait_reload,
+};
 
-use crate::rotation::replace;
 use crate::skip_without_openssl;
 
 /// A connection that stays open between requests.
 struct KeptOpen {
-    process: Child,
+    _process: Owned,
     input: ChildStdin,
     output: ChildStdout,
 }
 
 impl KeptOpen {
     fn open(site: &Site, member: &Member, papers: &Papers) -> Self {
-        let mut process = Command::new(openssl().expect("openssl"))
+        let mut command = Command::new(openssl().expect("openssl"));
+        command
             .args(["s_client", "-quiet", "-connect", &member.client_address().to_string()])
             .arg("-CAfile")
             .arg(&site.authority.certificate)
@@ -30,12 +31,11 @@ impl KeptOpen {
             .arg(&papers.key)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("openssl can be started");
-        let input = process.stdin.take().expect("a pipe");
-        let output = process.stdout.take().expect("a pipe");
-        Self { process, input, output }
+            .stderr(Stdio::null());
+        let mut process = Owned::start(&mut command).expect("openssl can be started");
+        let input = process.take_input().expect("a pipe");
+        let output = process.take_output().expect("a pipe");
+        Self { _process: process, input, output }
     }
 
     /// Asks for a path, and gives the answer up to `end`, or all there was before the connection ended.
@@ -54,23 +54,6 @@ impl KeptOpen {
     }
 }
 
-impl Drop for KeptOpen {
-    fn drop(&mut self) {
-        // Fails only if it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Revokes papers, and waits until a member has read the list in this place again.
-#[track_caller]
-fn revoke(site: &Site, papers: &Papers, place: &Path, reads: impl Fn() -> f64) {
-    let before = reads();
-    site.authority.revoke(papers);
-    replace(place, &site.authority.revocations("newer.pem", FAR_AWAY));
-    assert!(eventually(SOON, || reads() > before), "the list was not read again");
-}
-
 #[test]
 fn a_revoked_client_is_told_nothing_over_a_connection_that_is_open() {
     if skip_without_openssl() {
@@ -79,12 +62,8 @@ fn a_revoked_client_is_told_nothing_over_a_connection_that_is_open() {
     let site = Site::new();
     let order = Order { subject: "/CN=bob", usage: "clientAuth", ..Order::default() };
     let bob = site.authority.sign("bob", &order);
-    let (cluster, metrics) = site.cluster(1, Secured::Clients);
-    let (member, metrics) = (cluster.member(0), &metrics[0]);
-    let list = site.authority.revocations("list.pem", FAR_AWAY);
-    set_flags(&member, &[format!("--client-crl-file={}", list.display())]);
-    cluster.start();
-    site.wait_ready(&cluster.members());
+    let (cluster, metrics, list) = site.serving_with_list();
+    let (member, metrics) = (cluster.member(0), &metrics);
     let url = |path: &str| format!("https://{}{path}", member.client_address());
     let watch = |papers: &Papers, version: &str| {
         let curl = Curl::get(&url("/v2/keys/news?wait=true")).showing(papers);
@@ -106,8 +85,10 @@ fn a_revoked_client_is_told_nothing_over_a_connection_that_is_open() {
             })
             .into();
         assert!(eventually(SOON, || watching() >= 4.0), "{}", watching());
-        let series = "quorate_tls_reloads_total{side=\"client\"}";
-        revoke(&site, &site.alice, &list, || metric(metrics, series).unwrap_or_default());
+        let before = reloads(metrics, "client");
+        site.authority.revoke(&site.alice);
+        replace(&list, &site.authority.revocations("newer.pem", FAR_AWAY));
+        wait_reload(metrics, "client", before);
 
         let put = Curl::get(&url("/v2/keys/news")).showing(&bob);
         let put = put.trusting(&site.authority.certificate).args(&["-XPUT", "-dvalue=secret"]);
@@ -154,11 +135,9 @@ fn a_revoked_member_is_cut_off_although_its_links_are_open() {
 
     site.authority.revoke(&stolen);
     let newer = site.authority.revocations("newer.pem", FAR_AWAY);
-    let series = "quorate_tls_reloads_total{side=\"peer\"}";
-    let reads = |at: usize| metric(&metrics[at], series).unwrap_or_default();
-    let before = [reads(0), reads(1)];
+    let before = [0, 1].map(|at| reloads(&metrics[at], "peer"));
     lists[..2].iter().for_each(|place| replace(place, &newer));
-    assert!(eventually(SOON, || reads(0) > before[0] && reads(1) > before[1]));
+    (0..2).for_each(|at| wait_reload(&metrics[at], "peer", before[at]));
     // It may have led: then the two others elect one of themselves, and it steps down.
     let put = || members[0].keys().put("/told", "after").is_ok_and(|it| it.is_ok());
     assert!(eventually(SOON, put), "{}", members[0].log_tail());

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use quorate_discovery_tests::{Service, Token, skip_without};
-use quorate_harness::{Http, Port, Request, wait_until};
+use quorate_harness::{Http, Owned, Port, Request, wait_until};
 use serde_json::{Value, json};
 
 /// A busy machine starts Prometheus in seconds; it asks the feed and its targets every second.
@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(90);
 
 /// A running Prometheus; ends with the test.
 struct Prometheus {
-    child: Child,
+    _process: Owned,
     port: Port,
     _folder: tempfile::TempDir,
 }
@@ -24,15 +24,15 @@ impl Prometheus {
         let (folder, port) = (tempfile::tempdir()?, Port::free()?);
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config)?;
-        let child = Command::new("prometheus")
+        let mut command = Command::new("prometheus");
+        command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={}", port.address()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self { child, port, _folder: folder })
+            .stderr(Stdio::null());
+        Ok(Self { _process: Owned::start(&mut command)?, port, _folder: folder })
     }
 
     fn get(&self, path: &str) -> Option<quorate_harness::Answer> {
@@ -58,14 +58,6 @@ impl Prometheus {
         let page = self.get("/metrics")?.text();
         let line = page.lines().find(|it| it.starts_with("prometheus_sd_http_failures_total"))?;
         line.rsplit(' ').next()?.parse().ok()
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // It fails if it has ended, which is as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
