@@ -17,6 +17,7 @@ use super::body::ApiBody;
 use super::caller::{self, Unproved, Who};
 use super::content_type;
 use super::counters::Kind;
+use super::key_headers::Numbers;
 use super::params::{self, KeysMethod, Operation};
 use super::reply::{self, Reply, X_ETCD_CLUSTER_ID, X_ETCD_INDEX};
 use super::request_body::FORM_MAX;
@@ -213,7 +214,8 @@ fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool)
     let status = if event.is_created() { StatusCode::CREATED } else { StatusCode::OK };
     let removal = matches!(event.action, Action::Delete | Action::CompareAndDelete);
     let body = if no_value && !removal { event.json_no_value() } else { event.json() };
-    let headers = shared.key_headers.at(event.index, committed.raft_index, committed.term);
+    let Committed { raft_index, term, .. } = *committed;
+    let headers = shared.key_headers.with(Numbers { index: event.index, raft_index, term });
     reply::with_headers(status, headers, ApiBody::full(body))
 }
 
@@ -224,7 +226,8 @@ fn success<M: Member>(
     index: StoreIndex,
 ) -> Reply {
     let now = shared.member.position();
-    reply::with_headers(status, shared.key_headers.at(index, now.index, now.term), body)
+    let numbers = Numbers { index, raft_index: now.index, term: now.term };
+    reply::with_headers(status, shared.key_headers.with(numbers), body)
 }
 
 fn failure<M: Member>(shared: &Shared<M>, error: &StoreError) -> Reply {
