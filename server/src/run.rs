@@ -32,6 +32,7 @@ use crate::node::{Ingredients, Node, NodeError, StopReason, request_timeout};
 use crate::peer_api::http::PeerHttp;
 use crate::peer_api::link::Local;
 use crate::raft::snapshots::Snapshots;
+use crate::reports::Whereabouts;
 use crate::storage::data_dir::{DataDir, Identity};
 use crate::storage::log::{Log, LogOptions};
 use crate::storage::snapshot::SnapshotDir;
@@ -123,12 +124,14 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
     };
     let metrics = Arc::new(Metrics::new()?);
     protection.sides().for_each(|side| metrics.add_tls(side));
+    metrics.add_reports(discovering.tally.clone());
     let decided = Decided {
         plan: &plan,
         started: &started,
         bound: &file.bound(),
         connector,
         clients: ClientTasks::on(clients.clone()),
+        reporting: discovering.whereabouts.clone(),
     };
     let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
     let own = node.own();
@@ -209,6 +212,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) connector: Arc<dyn Connector>,
     /// Where its clients' tasks run.
     pub(crate) clients: ClientTasks,
+    /// Where it reports, for peers that ask.
+    pub(crate) reporting: Whereabouts,
 }
 
 /// Opens the disk in the identity that was decided, and starts to replicate.
@@ -232,6 +237,7 @@ pub(crate) async fn start_node(
         logging,
         connector: Arc::clone(&decided.connector),
         clients: decided.clients.clone(),
+        reporting: decided.reporting.clone(),
     };
     Ok(Node::start(ingredients).await?)
 }

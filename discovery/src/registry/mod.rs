@@ -6,6 +6,7 @@
 
 pub mod capability;
 pub mod claim;
+pub mod joined;
 pub mod membership;
 pub mod moment;
 pub mod poll;
@@ -17,6 +18,7 @@ pub mod token;
 
 pub use capability::{Capability, Digest, Grants, Secret, TokenId};
 pub use claim::{Claim, ClaimError, MemberKey};
+pub use joined::Joined;
 pub use membership::{Membership, Present, Published};
 pub use moment::Moment;
 pub use poll::{Scope, Waits};
