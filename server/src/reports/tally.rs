@@ -30,7 +30,7 @@ pub struct Figures {
 
 impl Tally {
     /// A report was taken, or not.
-    pub(super) fn note(&self, is_taken: bool) {
+    pub fn note(&self, is_taken: bool) {
         let mut counted = self.0.lock();
         if is_taken {
             counted.taken += 1;

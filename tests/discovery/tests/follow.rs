@@ -9,6 +9,7 @@ use quorate_discovery_tests::{
     Service, Token, ZONE, assert_one_cluster, bearer, dig_short, nodes_of, skip_without_dig,
 };
 use quorate_harness::{Cluster, Member, Program, Request, wait_until};
+use serde_json::{Value, json};
 
 /// A member asks its peers for the service within seconds of its start, and DNS answers are read anew after a few more.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(90);
@@ -19,7 +20,7 @@ fn feed(service: &Service, token: &Token) -> BTreeSet<String> {
     let answer = service.send(&bearer(request, &token.read));
     assert_eq!(answer.status, 200, "{answer}");
     let groups = answer.json();
-    let shown = |group: &serde_json::Value| {
+    let shown = |group: &Value| {
         let name = group["labels"]["quorate_member"].as_str().unwrap_or_default();
         let target = group["targets"][0].as_str().unwrap_or_default();
         format!("{name} {target}")
@@ -62,7 +63,7 @@ fn change(through: &Member, request: &Request) {
 fn replace_one(cluster: &Cluster) -> Arc<Member> {
     let oldest = cluster.member(0);
     let joiner = cluster.prepare_joiner(&[]);
-    let body = serde_json::json!({ "peerURLs": [joiner.peer_url()] }).to_string();
+    let body = json!({ "peerURLs": [joiner.peer_url()] }).to_string();
     change(&oldest, &Request::new("POST", "/v2/members").body("application/json", body));
     joiner.start();
     joiner.wait_ready(FOLLOWED_WITHIN);
@@ -114,4 +115,65 @@ fn a_cluster_is_followed_when_all_its_founders_have_been_replaced() {
     for member in &members {
         assert!(!member.log_text().contains(secret), "{} logs the secret", member.name());
     }
+}
+
+/// What is in the store, as the service reads it.
+fn edit(store: &Cluster, key: &str, change: impl FnOnce(&mut Value)) {
+    let http = store.member(0).http();
+    let target = format!("/v2/keys/_quorate/discovery/{key}");
+    let found = http.send(&Request::get(&target)).unwrap_or_else(|error| panic!("{error}"));
+    let text = found.json()["node"]["value"].as_str().unwrap_or_default().to_owned();
+    let mut value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{found}: {error}"));
+    change(&mut value);
+    let put = store.member(0).keys().put(&format!("/_quorate/discovery/{key}"), &value.to_string());
+    put.unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+#[test]
+fn a_cluster_that_nobody_reports_of_any_more_is_called_old() {
+    let store = Cluster::builder(Program::Quorate).start();
+    let service = Service::start(&[&format!("--store={}", store.member(0).client_url())]);
+    let token = service.token(1);
+    service.register(&token, "a1", "one=http://10.0.0.1:2380");
+    assert_eq!(service.status(&token)["news"], "none");
+    let listed = |id: &str| json!({"id": id, "name": id, "peer_urls": [format!("http://h{id}.example:2380")]});
+    let report = |members: &[&str]| {
+        let members: Vec<Value> = members.iter().map(|id| listed(id)).collect();
+        json!({"progress": "started", "membership": {"index": 9, "members": members}})
+    };
+    // Who is no member by anybody's word is none by its own, with whatever secret.
+    let stranger = service.report(&token, "22", &report(&["22"]));
+    assert_eq!((stranger.status, &stranger.json()["code"]), (404, &json!("no_such_member")));
+    assert_eq!(service.report(&token, "a1", &report(&["a1", "22"])).status, 204);
+    assert_eq!(service.report(&token, "22", &report(&["a1", "22"])).status, 204);
+    assert_eq!(service.report(&token, "33", &report(&["33"])).status, 404);
+    let status = service.status(&token);
+    assert_eq!((&status["news"], &status["joined"][0]["id"]), (&json!("fresh"), &json!("22")));
+    let sweeps = |news: &str| {
+        service.process().restart();
+        service.process().wait_ready(FOLLOWED_WITHIN);
+        let line = format!("quorate_discovery_clusters{{news=\"{news}\"}} 1");
+        wait_until(&line, FOLLOWED_WITHIN, || {
+            service.send(&Request::get("/metrics")).text().contains(&line)
+        });
+    };
+    sweeps("fresh");
+    // Half an hour passes.
+    let earlier = |moment: &mut Value| {
+        *moment = json!(moment.as_u64().unwrap_or_default() - 30 * 60 * 1000);
+    };
+    for member in ["a1", "22"] {
+        edit(&store, &format!("reports/{}/{member}", token.id), |report| {
+            earlier(&mut report["at"])
+        });
+    }
+    edit(&store, &format!("tokens/{}", token.id), |record| {
+        earlier(&mut record["entries"][0]["at"]);
+        earlier(&mut record["joined"][0]["at"]);
+    });
+    assert_eq!(service.status(&token)["news"], "stale");
+    sweeps("stale");
+    let page = service.send(&Request::get(format!("/t/{}/{}", token.id, token.read))).text();
+    assert!(page.contains("No member has reported since"), "{page}");
+    assert!(page.contains("2 of 2 have started"), "{page}");
 }
