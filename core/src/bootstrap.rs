@@ -6,12 +6,16 @@
 //! takes up the ID of a member that has lived: it may have acknowledged entries and given votes that are gone.
 //! Asking the peers, writing the disk and waiting are the caller's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha1::{Digest as _, Sha1};
 
 use crate::identity;
 use crate::ids::{ClusterId, MemberId};
+use places::Found;
+pub use places::Places;
+
+pub mod places;
 
 /// A number drawn when a data directory is made. It tells a member that came back from one whose disk was wiped.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -109,6 +113,8 @@ pub struct Facts {
     pub token: String,
     /// The answers of the others.
     pub answers: BTreeMap<MemberId, Answer>,
+    /// Where host names in peer URLs lead, as far as that was looked up.
+    pub places: Places,
 }
 
 /// What to do now.
@@ -222,14 +228,17 @@ fn meet_running_cluster(
     members: &[Known],
     removed: &[MemberId],
 ) -> Start {
-    let own = members.iter().find(|known| known.peer_urls == facts.own.peer_urls);
-    let Some(own) = own else {
+    let found = facts.places.find(&facts.own, members);
+    let Found::Member(own) = found else {
         if removed.contains(&facts.own.id) {
             return refuse(format!(
                 "member {} has been permanently removed from cluster {cluster}. Add this machine as a new member \
                  (POST /v2/members on a running member), then start it with --initial-cluster-state=existing",
                 facts.own.id
             ));
+        }
+        if let Some(start) = unclear(facts, found) {
+            return start;
         }
         return refuse(format!(
             "the listed peers already run cluster {cluster}, which has no member with the peer URLs {}. Add it first \
@@ -271,17 +280,16 @@ fn is_own_founding(facts: &Facts, cluster: ClusterId) -> bool {
 
 /// The flags of a joining member must list the cluster as it is, or somebody means another one.
 fn check_listing(facts: &Facts, cluster: ClusterId, own: &Known, members: &[Known]) -> Start {
-    let unknown =
-        facts.listed.iter().find(|listed| !members.iter().any(|k| k.peer_urls == listed.peer_urls));
-    if let Some(listed) = unknown {
-        return refuse(format!(
-            "--initial-cluster lists {}={}, which is no member of the running cluster {cluster}. List the members as \
-             GET /v2/members shows them",
-            listed.name,
-            listed.peer_urls.join(",")
-        ));
+    let mut named = BTreeSet::new();
+    for listed in &facts.listed {
+        match facts.places.find(listed, members) {
+            Found::Member(known) => {
+                named.insert(known.id);
+            }
+            found => return unclear(facts, found).unwrap_or_else(|| unlisted(cluster, listed)),
+        }
     }
-    if facts.listed.len() != members.len() {
+    if facts.listed.len() != members.len() || named.len() != members.len() {
         return refuse(format!(
             "error validating peerURLs: member count is unequal: --initial-cluster lists {} members, cluster {cluster} has \
              {}. List the members as GET /v2/members shows them, this one too",
@@ -305,6 +313,28 @@ fn check_listing(facts: &Facts, cluster: ClusterId, own: &Known, members: &[Know
         };
     }
     join(cluster, own, members)
+}
+
+/// What to do when it cannot be said which member is meant; nothing if it is none of them.
+fn unclear(facts: &Facts, found: Found<'_>) -> Option<Start> {
+    match found {
+        Found::Member(_) | Found::Nobody => None,
+        // Names get addresses: who is to join is waited for, and who asks for a new cluster has no business here in any case.
+        Found::Unknown(reason) if facts.intent != Intent::Form => Some(Start::Wait { reason }),
+        Found::Unknown(reason) | Found::Several(reason) => Some(refuse(format!(
+            "error validating peerURLs: {reason}. Give each member a peer URL that leads to it alone, or list the members as \
+             GET /v2/members shows them"
+        ))),
+    }
+}
+
+fn unlisted(cluster: ClusterId, listed: &Listed) -> Start {
+    refuse(format!(
+        "--initial-cluster lists {}={}, which is no member of the running cluster {cluster}. List the members as \
+         GET /v2/members shows them",
+        listed.name,
+        listed.peer_urls.join(",")
+    ))
 }
 
 fn join(cluster: ClusterId, own: &Known, members: &[Known]) -> Start {

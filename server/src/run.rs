@@ -261,7 +261,7 @@ pub(crate) fn plan(
     let disk = disk(data_dir);
     if disk == Disk::Fresh {
         config
-            .verify_forming(&crate::config::resolve_by_system)
+            .verify_forming(&|url| crate::config::resolve_in(&config.discovery.dns, url))
             .map_err(|error| RunError::Cluster(error.to_string()))?;
     }
     Ok(Plan::new(config, disk, file.incarnation(), bound(file)))

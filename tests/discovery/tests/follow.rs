@@ -177,3 +177,31 @@ fn a_cluster_that_nobody_reports_of_any_more_is_called_old() {
     assert!(page.contains("No member has reported since"), "{page}");
     assert!(page.contains("2 of 2 have started"), "{page}");
 }
+
+#[test]
+fn a_member_joins_by_the_names_of_a_cluster_that_knows_itself_by_addresses() {
+    if skip_without_dig() {
+        return;
+    }
+    let service = Service::with_dns(&[]);
+    let token = service.token(2);
+    let cluster = nodes_of(Program::Quorate, &token.url, 2);
+    cluster.start();
+    assert_one_cluster(&cluster);
+    let joiner = cluster.prepare_joiner(&[]);
+    let mut flags = joiner.flags();
+    flags.retain(|flag| !flag.starts_with("--initial-cluster="));
+    flags.push(format!("--discovery-srv={}.{ZONE}", token.id));
+    flags.push(format!("--dns-server={}", service.dns()));
+    joiner.set_flags(flags);
+    let body = json!({ "peerURLs": [joiner.peer_url()] }).to_string();
+    let through = cluster.member(0);
+    change(&through, &Request::new("POST", "/v2/members").body("application/json", body));
+    joiner.start();
+    joiner.wait_ready(FOLLOWED_WITHIN);
+    assert!(joiner.peer_url().starts_with("http://127.0.0.1:"), "{}", joiner.peer_url());
+    assert_one_cluster(&cluster);
+    wait_until("the feed names it", FOLLOWED_WITHIN, || {
+        feed(&service, &token) == clients(&cluster.members())
+    });
+}
