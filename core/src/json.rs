@@ -75,14 +75,14 @@ const SPACES: u64 = ONES * 0x20;
 fn special_marks(word: u64) -> u64 {
     /// `<` and `>` differ in this bit alone.
     const ANGLE: u64 = ONES * !(b'<' ^ b'>') as u64;
-    let differs = |word: u64, byte: u8| (word ^ ONES * u64::from(byte)).wrapping_sub(ONES);
+    let differs = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
     let marks = word
         | word.wrapping_sub(SPACES)
         | differs(word, b'"')
         | differs(word, b'\\')
         | differs(word & ANGLE, b'<' & b'>')
         | differs(word, b'&');
-    marks & ONES * 0x80
+    marks & (ONES * 0x80)
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &str) {

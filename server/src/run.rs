@@ -122,9 +122,7 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
             return serving.await;
         }
     };
-    let metrics = Arc::new(Metrics::new()?);
-    protection.sides().for_each(|side| metrics.add_tls(side));
-    metrics.add_reports(discovering.tally.clone());
+    let metrics = metrics(&protection, &discovering)?;
     let decided = Decided {
         plan: &plan,
         started: &started,
@@ -147,6 +145,13 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         () = stop.asked() => None,
     };
     end(&config, &node, reason, (client_servers, peer_servers), &data_dir).await
+}
+
+fn metrics(protection: &Protection, discovering: &Discovering) -> Result<Arc<Metrics>, RunError> {
+    let metrics = Metrics::new()?;
+    protection.sides().for_each(|side| metrics.add_tls(side));
+    metrics.add_reports(discovering.tally.clone());
+    Ok(Arc::new(metrics))
 }
 
 /// Has the member form its cluster, or look for the one that it joins.

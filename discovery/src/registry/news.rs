@@ -67,7 +67,7 @@ mod tests {
         let grants = Grants::of(&secret(Capability::Admin), &join, &secret(Capability::Read));
         let size = ClusterSize::new(1).unwrap();
         let token = Token::new(join.token_id().unwrap(), size, grants, start, hour);
-        let key = |text| MemberKey::parse(text).unwrap();
+        let key = |text: &str| MemberKey::parse(text).unwrap();
         let claim = Claim::from_value(key("a"), "one=http://10.0.0.1:2380").unwrap();
         let token = token.register(&claim, start, &rules).unwrap().change.unwrap();
         let mut reports = BTreeMap::new();

@@ -164,7 +164,7 @@ fn a_cluster_that_nobody_reports_of_any_more_is_called_old() {
     };
     for member in ["a1", "22"] {
         edit(&store, &format!("reports/{}/{member}", token.id), |report| {
-            earlier(&mut report["at"])
+            earlier(&mut report["at"]);
         });
     }
     edit(&store, &format!("tokens/{}", token.id), |record| {
