@@ -6,12 +6,16 @@
 //! takes up the ID of a member that has lived: it may have acknowledged entries and given votes that are gone.
 //! Asking the peers, writing the disk and waiting are the caller's business.
 
-use std::collections::BTreeMap;
-
-use sha1::{Digest as _, Sha1};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identity;
 use crate::ids::{ClusterId, MemberId};
+pub use formation_hash::FormationHash;
+use places::Found;
+pub use places::Places;
+
+mod formation_hash;
+pub mod places;
 
 /// A number drawn when a data directory is made. It tells a member that came back from one whose disk was wiped.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -109,6 +113,8 @@ pub struct Facts {
     pub token: String,
     /// The answers of the others.
     pub answers: BTreeMap<MemberId, Answer>,
+    /// Where host names in peer URLs lead, as far as that was looked up.
+    pub places: Places,
 }
 
 /// What to do now.
@@ -139,43 +145,6 @@ pub enum Start {
         /// What happened, why, and what to do, for people.
         reason: String,
     },
-}
-
-/// The hash of a member list and its token. Equal hashes prove equal lists.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub struct FormationHash(pub [u8; 20]);
-
-impl std::fmt::Debug for FormationHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::fmt::Display for FormationHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FormationHash {
-    /// The hash of `listed` under `token`; the order of the list does not matter.
-    #[must_use]
-    pub fn of(listed: &[Listed], token: &str) -> Self {
-        let mut members: Vec<&Listed> = listed.iter().collect();
-        members.sort_by(|a, b| (a.id, &a.name).cmp(&(b.id, &b.name)));
-        let mut hash = Sha1::new();
-        let mut add = |text: &str| {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        add(token);
-        for member in members {
-            add(&member.name);
-            member.peer_urls.iter().for_each(|url| add(url));
-            add("");
-        }
-        Self(hash.finalize().into())
-    }
 }
 
 /// Decides how to start. See the module for the invariants.
@@ -222,14 +191,17 @@ fn meet_running_cluster(
     members: &[Known],
     removed: &[MemberId],
 ) -> Start {
-    let own = members.iter().find(|known| known.peer_urls == facts.own.peer_urls);
-    let Some(own) = own else {
+    let found = facts.places.find(&facts.own, members);
+    let Found::Member(own) = found else {
         if removed.contains(&facts.own.id) {
             return refuse(format!(
                 "member {} has been permanently removed from cluster {cluster}. Add this machine as a new member \
                  (POST /v2/members on a running member), then start it with --initial-cluster-state=existing",
                 facts.own.id
             ));
+        }
+        if let Some(start) = unclear(facts, found) {
+            return start;
         }
         return refuse(format!(
             "the listed peers already run cluster {cluster}, which has no member with the peer URLs {}. Add it first \
@@ -271,17 +243,16 @@ fn is_own_founding(facts: &Facts, cluster: ClusterId) -> bool {
 
 /// The flags of a joining member must list the cluster as it is, or somebody means another one.
 fn check_listing(facts: &Facts, cluster: ClusterId, own: &Known, members: &[Known]) -> Start {
-    let unknown =
-        facts.listed.iter().find(|listed| !members.iter().any(|k| k.peer_urls == listed.peer_urls));
-    if let Some(listed) = unknown {
-        return refuse(format!(
-            "--initial-cluster lists {}={}, which is no member of the running cluster {cluster}. List the members as \
-             GET /v2/members shows them",
-            listed.name,
-            listed.peer_urls.join(",")
-        ));
+    let mut named = BTreeSet::new();
+    for listed in &facts.listed {
+        match facts.places.find(listed, members) {
+            Found::Member(known) => {
+                named.insert(known.id);
+            }
+            found => return unclear(facts, found).unwrap_or_else(|| unlisted(cluster, listed)),
+        }
     }
-    if facts.listed.len() != members.len() {
+    if facts.listed.len() != members.len() || named.len() != members.len() {
         return refuse(format!(
             "error validating peerURLs: member count is unequal: --initial-cluster lists {} members, cluster {cluster} has \
              {}. List the members as GET /v2/members shows them, this one too",
@@ -305,6 +276,28 @@ fn check_listing(facts: &Facts, cluster: ClusterId, own: &Known, members: &[Know
         };
     }
     join(cluster, own, members)
+}
+
+/// What to do when it cannot be said which member is meant; nothing if it is none of them.
+fn unclear(facts: &Facts, found: Found<'_>) -> Option<Start> {
+    match found {
+        Found::Member(_) | Found::Nobody => None,
+        // Names get addresses: who is to join is waited for, and who asks for a new cluster has no business here in any case.
+        Found::Unknown(reason) if facts.intent != Intent::Form => Some(Start::Wait { reason }),
+        Found::Unknown(reason) | Found::Several(reason) => Some(refuse(format!(
+            "error validating peerURLs: {reason}. Give each member a peer URL that leads to it alone, or list the members as \
+             GET /v2/members shows them"
+        ))),
+    }
+}
+
+fn unlisted(cluster: ClusterId, listed: &Listed) -> Start {
+    refuse(format!(
+        "--initial-cluster lists {}={}, which is no member of the running cluster {cluster}. List the members as \
+         GET /v2/members shows them",
+        listed.name,
+        listed.peer_urls.join(",")
+    ))
 }
 
 fn join(cluster: ClusterId, own: &Known, members: &[Known]) -> Start {

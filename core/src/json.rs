@@ -46,23 +46,18 @@ pub fn write_i64(out: &mut Vec<u8>, number: i64) {
     write_u64(out, number.unsigned_abs());
 }
 
-/// How many bytes at the start are ASCII that stands for itself, give or take a block.
+/// How many bytes at the start are ASCII that stands for itself, give or take a word.
 fn plain_length(bytes: &[u8]) -> usize {
-    /// As many words as one branch decides about.
-    const WORDS: usize = 4;
     const WORD: usize = size_of::<u64>();
-    let (words, _) = bytes.as_chunks::<WORD>();
-    let (blocks, _) = words.as_chunks::<WORDS>();
-    let plain = |block: &&[[u8; WORD]; WORDS]| {
-        block.iter().fold(0, |marks, word| marks | special_marks(u64::from_ne_bytes(*word))) == 0
-    };
-    let whole = blocks.iter().take_while(plain).count() * WORDS * WORD;
-    let rest = bytes.get(whole..).unwrap_or_default();
-    if rest.len() >= WORDS * WORD {
+    let (words, tail) = bytes.as_chunks::<WORD>();
+    let plain = words.iter().take_while(|word| special_marks(u64::from_ne_bytes(**word)) == 0);
+    let whole = plain.count() * WORD;
+    if whole < words.len() * WORD {
         return whole;
     }
-    whole
-        + rest.iter().take_while(|&&byte| special_marks(u64::from(byte) | SPACES << 8) == 0).count()
+    let mut last = [b' '; WORD];
+    last.iter_mut().zip(tail).for_each(|(filled, &byte)| *filled = byte);
+    if special_marks(u64::from_ne_bytes(last)) == 0 { bytes.len() } else { whole }
 }
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -75,14 +70,14 @@ const SPACES: u64 = ONES * 0x20;
 fn special_marks(word: u64) -> u64 {
     /// `<` and `>` differ in this bit alone.
     const ANGLE: u64 = ONES * !(b'<' ^ b'>') as u64;
-    let differs = |word: u64, byte: u8| (word ^ ONES * u64::from(byte)).wrapping_sub(ONES);
+    let differs = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
     let marks = word
         | word.wrapping_sub(SPACES)
         | differs(word, b'"')
         | differs(word, b'\\')
         | differs(word & ANGLE, b'<' & b'>')
         | differs(word, b'&');
-    marks & ONES * 0x80
+    marks & (ONES * 0x80)
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &str) {

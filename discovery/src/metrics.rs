@@ -14,7 +14,7 @@ use prometheus::{
 
 use self::tls::TlsSeries;
 use crate::protection::Protection;
-use crate::registry::{Refusal, Stage};
+use crate::registry::{News, Refusal, Stage};
 
 /// From a cluster on one machine to a fleet that is installed by hand.
 const FORM_BUCKETS: [f64; 14] =
@@ -27,6 +27,7 @@ const LATENCY_BUCKETS: [f64; 12] =
 pub struct Metrics {
     registry: Registry,
     tokens: IntGaugeVec,
+    clusters: IntGaugeVec,
     created: IntCounter,
     swept: IntCounter,
     time_to_form: Histogram,
@@ -52,6 +53,7 @@ impl Metrics {
                 Opts::new(name("tokens"), "Tokens in the store by their state, as of the last sweep."),
                 &["state"],
             )?,
+            clusters: clusters(&name("clusters"))?,
             created: IntCounter::new(name("tokens_created_total"), "Tokens made by this replica.")?,
             swept: IntCounter::new(
                 name("tokens_swept_total"),
@@ -95,6 +97,7 @@ impl Metrics {
 
     fn register(&self) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(self.tokens.clone()))?;
+        self.registry.register(Box::new(self.clusters.clone()))?;
         self.registry.register(Box::new(self.created.clone()))?;
         self.registry.register(Box::new(self.swept.clone()))?;
         self.registry.register(Box::new(self.time_to_form.clone()))?;
@@ -110,6 +113,7 @@ impl Metrics {
         Refusal::CODES.iter().for_each(|code| drop(self.refusals.with_label_values(&[code])));
         drop(self.dns_queries.with_label_values(&["srv", "answered"]));
         drop(self.dns_queries.with_label_values(&["srv", "failed"]));
+        News::ALL.iter().for_each(|news| drop(self.clusters.with_label_values(&[news.name()])));
         Stage::ALL.iter().for_each(|stage| drop(self.tokens.with_label_values(&[stage.name()])));
         Ok(())
     }
@@ -127,6 +131,11 @@ impl Metrics {
     /// How many tokens are in which state.
     pub fn tokens(&self, stage: Stage, tokens: i64) {
         self.tokens.with_label_values(&[stage.name()]).set(tokens);
+    }
+
+    /// How many clusters' news are how new.
+    pub fn clusters(&self, news: News, clusters: i64) {
+        self.clusters.with_label_values(&[news.name()]).set(clusters);
     }
 
     /// A token was sealed.
@@ -167,6 +176,12 @@ impl Metrics {
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut page);
         Bytes::from(page)
     }
+}
+
+fn clusters(name: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let help =
+        "Clusters of sealed tokens by whether a member has reported lately, as of the last sweep.";
+    IntGaugeVec::new(Opts::new(name, help), &["news"])
 }
 
 fn dns_queries(name: &str) -> Result<IntCounterVec, prometheus::Error> {

@@ -6,6 +6,7 @@
 mod attempts;
 mod published;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -198,10 +199,11 @@ impl<S: Store> Service<S> {
         Ok(Registered { entry: done.entry, is_new, token })
     }
 
-    /// Takes down what a member reports, if `admit` lets one more change of the token pass; it is asked for members alone.
+    /// Takes down what a member reports, if `admit` lets one more change of the token pass; it is asked for members alone. One that has
+    /// not registered is let in if those who may report have said that it is a member.
     ///
     /// # Errors
-    /// It is not registered, or the report cannot be taken.
+    /// It is no member, or the report cannot be taken.
     pub async fn report(
         &self,
         id: Option<&TokenId>,
@@ -212,22 +214,38 @@ impl<S: Store> Service<S> {
     ) -> Result<(), Refusal> {
         let report = Report::new(sent, now())?;
         let has_started = report.sent.progress == crate::registry::report::Progress::Started;
-        let id = self
+        // Who has registered is in the record; of others those who have tell.
+        let token = self.open(id, secret, Capability::Join).await?;
+        let reports = match token.counts_since(member) {
+            Some(_) => BTreeMap::new(),
+            None => self.reports(&token).await?,
+        };
+        let (id, forgotten) = self
             .decide(id, secret, Capability::Join, |token| {
-                token.alive(now())?;
-                if token.entry(member).is_none() {
-                    return Err(Refusal::NoSuchMember(member.clone()));
-                }
+                token.alive(report.at)?;
+                let admitted = token.admit(member, &reports, report.at)?;
                 admit(&token.id)?;
+                let after = admitted.as_ref().unwrap_or(token);
+                let forgotten = published::gone(token, after);
                 // Only who runs shows that the cluster lives: one that waits is no part of it.
                 if !has_started {
-                    return Ok((token.id.clone(), None));
+                    return Ok(((token.id.clone(), forgotten), admitted));
                 }
-                let started = token.started(member, now())?;
-                let kept = started.as_ref().unwrap_or(token).kept(now(), &self.shared.rules);
-                Ok((token.id.clone(), kept.or(started)))
+                let started = match after.entry(member) {
+                    Some(_) => after.started(member, report.at)?,
+                    None => None,
+                };
+                let after = started.as_ref().unwrap_or(after);
+                let kept = after.kept(report.at, &self.shared.rules);
+                Ok(((token.id.clone(), forgotten), kept.or(started).or(admitted)))
             })
             .await?;
+        if !reports.is_empty() {
+            tracing::info!(token = %id, %member, "a member reports that joined the cluster later");
+        }
+        for member in forgotten {
+            self.forget_report(&id, &member).await;
+        }
         let key = self.shared.layout.report(&id, member);
         let text =
             serde_json::to_string(&report).map_err(|error| unavailable(&error.to_string()))?;

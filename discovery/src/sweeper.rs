@@ -1,4 +1,4 @@
-//! Forgets tokens that are long over, and counts the others.
+//! Forgets tokens that are long over, and counts the others, and the clusters of which nothing has been heard for long.
 //!
 //! Every replica sweeps: deleting is by version, so that they do not get in each other's way, and a token that was reopened in
 //! the meantime stays.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::registry::{Stage, TokenId};
+use crate::registry::{News, Stage, Token, TokenId};
 use crate::service::{Service, now, read};
 use crate::store::{Store, StoreError, Written};
 
@@ -34,6 +34,7 @@ pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
     let (store, layout) = (service.store(), service.layout());
     let listed = store.list(layout.tokens()).await?;
     let mut counts: BTreeMap<Stage, i64> = Stage::ALL.iter().map(|stage| (*stage, 0)).collect();
+    let mut clusters: BTreeMap<News, i64> = News::ALL.iter().map(|news| (*news, 0)).collect();
     let mut forgotten = 0;
     let total = listed.len();
     for (name, stored) in listed {
@@ -46,7 +47,11 @@ pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
             }
         };
         if !token.may_be_forgotten(now(), service.rules()) {
-            *counts.entry(token.stage(now())).or_default() += 1;
+            let stage = token.stage(now());
+            *counts.entry(stage).or_default() += 1;
+            if stage == Stage::Sealed {
+                *clusters.entry(news(service, &token).await?).or_default() += 1;
+            }
             continue;
         }
         if store.delete(&layout.token(&id), stored.version).await? == Written::Done {
@@ -57,7 +62,15 @@ pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
     for (stage, count) in counts {
         service.metrics().tokens(stage, count);
     }
+    for (news, count) in clusters {
+        service.metrics().clusters(news, count);
+    }
     service.metrics().swept(forgotten);
     service.note_tokens(total.saturating_sub(usize::try_from(forgotten).unwrap_or(0)));
     Ok(forgotten)
+}
+
+async fn news<S: Store>(service: &Service<S>, token: &Token) -> Result<News, StoreError> {
+    let reports = service.reports(token).await.map_err(|error| StoreError(error.to_string()))?;
+    Ok(News::of(token, &reports, now()))
 }

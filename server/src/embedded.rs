@@ -18,6 +18,7 @@ use crate::logging::LogHandle;
 use crate::member::Member as _;
 use crate::metrics::Metrics;
 use crate::node::{Node, StopReason};
+use crate::reports::Whereabouts;
 use crate::run::formation_file::FormationFile;
 use crate::run::{Decided, RunError, plan, start_node};
 use crate::storage::data_dir::DataDir;
@@ -56,6 +57,7 @@ impl Embedded {
             bound: &file.bound(),
             connector,
             clients: ClientTasks::default(),
+            reporting: Whereabouts::default(),
         };
         let node =
             start_node(&config, &mut data_dir, &decided, &metrics, LogHandle::idle()).await?;

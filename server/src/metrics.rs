@@ -28,8 +28,9 @@ use quorate_transport::traffic::Traffic;
 use crate::client_api::HttpMetrics;
 use crate::member::{AppendStats, Follower};
 use crate::raft::figures::FollowerFigures;
+use crate::reports::{Figures, Tally};
 use crate::storage::log::LogObserver;
-use catalogue::clients;
+use catalogue::{clients, reports};
 pub use elections::{Cause, Election};
 pub use moment::{Moment, StoreCounts};
 use page::Page;
@@ -51,6 +52,8 @@ pub struct Metrics {
     listeners: Mutex<Vec<Traffic>>,
     /// The sides that are protected by TLS.
     protected: Mutex<Vec<TlsSide>>,
+    /// How reports to the discovery service fare.
+    reports: Mutex<Tally>,
 }
 
 impl Metrics {
@@ -70,6 +73,7 @@ impl Metrics {
             elections: elections::ElectionMetrics::register(&registry)?,
             listeners: Mutex::default(),
             protected: Mutex::default(),
+            reports: Mutex::default(),
             registry,
         })
     }
@@ -119,6 +123,11 @@ impl Metrics {
         self.protected.lock().push(side);
     }
 
+    /// How reports fare.
+    pub fn add_reports(&self, tally: Tally) {
+        *self.reports.lock() = tally;
+    }
+
     /// Traffic of the log, for `/v2/stats/self`.
     #[must_use]
     pub fn append_stats(&self) -> AppendStats {
@@ -157,6 +166,11 @@ impl Metrics {
         page.count(&clients::SENT_BYTES, &[], sent);
         page.count(&clients::CONNECTIONS, &[], connections);
         self.protected.lock().iter().for_each(|side| side.write(&mut page));
+        if let Some(Figures { taken, failed, failing_for }) = self.reports.lock().figures() {
+            page.count(&reports::REPORTS, &["taken"], taken);
+            page.count(&reports::REPORTS, &["failed"], failed);
+            page.number(&reports::FAILING, &[], failing_for.as_secs_f64());
+        }
         page.text()
     }
 }

@@ -39,6 +39,7 @@ use crate::raft::reads::Reads;
 use crate::raft::snapshots::Snapshots;
 use crate::raft::waiters::Waiters;
 use crate::replica::Replica;
+use crate::reports::Whereabouts;
 use crate::storage::log::{Log, Space};
 pub use gate::Refusals;
 
@@ -91,6 +92,8 @@ pub struct Ingredients {
     pub connector: Arc<dyn Connector>,
     /// Where its clients' tasks run.
     pub clients: ClientTasks,
+    /// Where it reports, for peers that ask.
+    pub reporting: Whereabouts,
 }
 
 /// Why a member could not be made.

@@ -53,6 +53,12 @@ impl Replica {
         look(&self.machine.read(), now)
     }
 
+    /// Looks at the store together with the index up to which the log had made it so.
+    pub fn view_at<R>(&self, look: impl FnOnce(&Machine, u64) -> R) -> R {
+        let machine = self.machine.read();
+        look(&machine, self.applied_index())
+    }
+
     /// The users and roles, if they count.
     #[must_use]
     pub fn auth(&self) -> Option<Arc<Auth>> {
@@ -124,12 +130,12 @@ impl Replica {
         change: impl FnOnce(&mut Machine, &mut Teller<'_>) -> R,
     ) -> R {
         let mut wakes = self.hub.wakes();
-        let result = {
-            let mut machine = self.machine.write();
-            change(&mut machine, &mut Teller { hub: &self.hub, wakes: &mut wakes })
-        };
+        let mut machine = self.machine.write();
+        let result = change(&mut machine, &mut Teller { hub: &self.hub, wakes: &mut wakes });
+        // Under the lock, so that `view_at` sees both or neither.
         self.term.store(term, Ordering::Release);
         self.applied.store(index, Ordering::Release);
+        drop(machine);
         result
     }
 

@@ -32,6 +32,7 @@ use crate::node::{Ingredients, Node, NodeError, StopReason, request_timeout};
 use crate::peer_api::http::PeerHttp;
 use crate::peer_api::link::Local;
 use crate::raft::snapshots::Snapshots;
+use crate::reports::Whereabouts;
 use crate::storage::data_dir::{DataDir, Identity};
 use crate::storage::log::{Log, LogOptions};
 use crate::storage::snapshot::SnapshotDir;
@@ -121,14 +122,14 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
             return serving.await;
         }
     };
-    let metrics = Arc::new(Metrics::new()?);
-    protection.sides().for_each(|side| metrics.add_tls(side));
+    let metrics = metrics(&protection, &discovering)?;
     let decided = Decided {
         plan: &plan,
         started: &started,
         bound: &file.bound(),
         connector,
         clients: ClientTasks::on(clients.clone()),
+        reporting: discovering.whereabouts.clone(),
     };
     let node = start_node(&config, &mut data_dir, &decided, &metrics, logging).await?;
     let own = node.own();
@@ -144,6 +145,13 @@ pub async fn run(config: Config, logging: LogHandle, clients: Handle) -> Result<
         () = stop.asked() => None,
     };
     end(&config, &node, reason, (client_servers, peer_servers), &data_dir).await
+}
+
+fn metrics(protection: &Protection, discovering: &Discovering) -> Result<Arc<Metrics>, RunError> {
+    let metrics = Metrics::new()?;
+    protection.sides().for_each(|side| metrics.add_tls(side));
+    metrics.add_reports(discovering.tally.clone());
+    Ok(Arc::new(metrics))
 }
 
 /// Has the member form its cluster, or look for the one that it joins.
@@ -209,6 +217,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) connector: Arc<dyn Connector>,
     /// Where its clients' tasks run.
     pub(crate) clients: ClientTasks,
+    /// Where it reports, for peers that ask.
+    pub(crate) reporting: Whereabouts,
 }
 
 /// Opens the disk in the identity that was decided, and starts to replicate.
@@ -232,6 +242,7 @@ pub(crate) async fn start_node(
         logging,
         connector: Arc::clone(&decided.connector),
         clients: decided.clients.clone(),
+        reporting: decided.reporting.clone(),
     };
     Ok(Node::start(ingredients).await?)
 }
@@ -255,7 +266,7 @@ pub(crate) fn plan(
     let disk = disk(data_dir);
     if disk == Disk::Fresh {
         config
-            .verify_forming(&crate::config::resolve_by_system)
+            .verify_forming(&|url| crate::config::resolve_in(&config.discovery.dns, url))
             .map_err(|error| RunError::Cluster(error.to_string()))?;
     }
     Ok(Plan::new(config, disk, file.incarnation(), bound(file)))

@@ -13,6 +13,7 @@ use quorate_server::metrics::definition::{Kind, Metric};
 use quorate_server::metrics::{Cause, Election, Metrics, Moment, StoreCounts, TlsSide, manual};
 use quorate_server::peer_api::link::Class;
 use quorate_server::raft::figures::{Figures, FollowerFigures};
+use quorate_server::reports::Tally;
 use quorate_server::storage::log::{BatchStats, LogUsage, Space};
 use quorate_transport::tls::{Credentials, Failures, KeyPairFiles, TlsSettings, Trust};
 
@@ -354,6 +355,9 @@ fn pages_are_in_order_and_show_what_the_catalogue_says() {
     do_something_of_everything(&metrics);
     let folder = tempfile::tempdir().expect("a folder");
     metrics.add_tls(protected_side(folder.path()));
+    let reports = Tally::default();
+    [false, true].into_iter().for_each(|is_taken| reports.note(is_taken));
+    metrics.add_reports(reports);
     let page = exposition(&metrics, &moment());
     let families: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();

@@ -4,7 +4,7 @@
 //! told from "nobody could say", which is an error. Left out: what the records mean, and asking again.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -52,13 +52,8 @@ pub fn find_hosts_in(dns: Dns) {
 /// # Errors
 /// The host has no address, or none of them takes a connection; the error is that of the last one tried.
 pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    if let Some(dns) = HOSTS.get() {
-        let found = dns.addresses(host).await.map_err(io::Error::other)?;
-        if !found.is_empty() {
-            return TcpStream::connect(&*at_port(found, port)).await;
-        }
-    }
-    TcpStream::connect(&*addresses(host, port).await?).await
+    let dns = HOSTS.get().cloned().unwrap_or(Dns::System);
+    TcpStream::connect(&*dns.sockets(host, port).await?).await
 }
 
 /// The addresses of `host`, as this machine knows it, with `port`: at least one.
@@ -66,27 +61,19 @@ pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
 /// # Errors
 /// It has none, or nobody could say.
 pub async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let found = Dns::System.addresses(host).await.map_err(io::Error::other)?;
-    if found.is_empty() {
-        let text = format!("this machine knows no address of {host}");
-        return Err(io::Error::new(io::ErrorKind::NotFound, text));
-    }
-    Ok(at_port(found, port))
+    Dns::System.sockets(host, port).await
 }
 
-/// The same for those who may block; none if there is no answer.
+/// The same for those who may block, of hosts that are looked up in `dns`, and by this machine if that does not know them; none if there is
+/// no answer.
 #[must_use]
-pub fn addresses_blocking(host: &str, port: u16) -> Vec<SocketAddr> {
+pub fn addresses_blocking(dns: &Dns, host: &str, port: u16) -> Vec<SocketAddr> {
     // On a thread of its own, since this one may belong to a runtime already.
     let look = || {
         let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-        runtime.block_on(addresses(host, port)).ok()
+        runtime.block_on(dns.sockets(host, port)).ok()
     };
     std::thread::scope(|scope| scope.spawn(look).join()).ok().flatten().unwrap_or_default()
-}
-
-fn at_port(addresses: Vec<IpAddr>, port: u16) -> Vec<SocketAddr> {
-    addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
 }
 
 /// One SRV record.
@@ -149,9 +136,38 @@ impl Dns {
         if let Ok(ip) = host.parse() {
             return Ok(vec![ip]);
         }
+        let found = self.places(host).await?;
+        Ok(unique(found.into_iter().map(|place| place.ip())))
+    }
+
+    /// Where to connect to reach `port` of `host`: what this knows, else what this machine knows; at least one.
+    ///
+    /// # Errors
+    /// The host has no address, or nobody could say.
+    pub async fn sockets(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let mut found = self.places(host).await.map_err(io::Error::other)?;
+        if found.is_empty() && *self != Self::System {
+            found = Self::System.places(host).await.map_err(io::Error::other)?;
+        }
+        if found.is_empty() {
+            let text = format!("this machine knows no address of {host}");
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
+        found.iter_mut().for_each(|place| place.set_port(port));
+        Ok(found)
+    }
+
+    /// The addresses of a name, at port 0: an address of one link alone (`fe80::1%eth0`) goes with that link.
+    async fn places(&self, host: &str) -> Result<Vec<SocketAddr>, DnsError> {
         match self {
-            Self::System => self.addresses_by_system(host).await,
-            Self::Server(_) => self.addresses_by_server(host).await,
+            // Links are this machine's own: no server knows them.
+            Self::Server(_) if !host.contains('%') => {
+                self.addresses_by_server(host).await.map(at_any_port)
+            }
+            Self::System | Self::Server(_) => self.addresses_by_system(host).await,
         }
     }
 
@@ -160,12 +176,15 @@ impl Dns {
     ///
     /// A program that is linked statically cannot load what the system's own way consists of: it reads the hosts file and
     /// asks the servers itself, as Go's static programs do.
-    async fn addresses_by_system(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+    async fn addresses_by_system(&self, host: &str) -> Result<Vec<SocketAddr>, DnsError> {
+        if let Some(place) = on_link(host) {
+            return Ok(vec![place]);
+        }
         if cfg!(target_feature = "crt-static") {
-            return self.addresses_by_itself(host).await;
+            return self.addresses_by_itself(host).await.map(at_any_port);
         }
         match tokio::time::timeout(SYSTEM_TIMEOUT, tokio::net::lookup_host((host, 0))).await {
-            Ok(Ok(found)) => Ok(unique(found.map(|address| address.ip()))),
+            Ok(Ok(found)) => Ok(unique(found)),
             Ok(Err(error)) => {
                 tracing::debug!(host, %error, "the system knows no address");
                 Ok(Vec::new())
@@ -227,6 +246,26 @@ impl Dns {
     }
 }
 
+fn at_any_port(addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
+    addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect()
+}
+
+/// An address with its link, which is named or numbered: no resolver is needed for it, and not every one understands it.
+fn on_link(host: &str) -> Option<SocketAddr> {
+    let (address, link) = host.split_once('%')?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    let number = link.parse().ok().or_else(|| link_number(link))?;
+    Some(SocketAddrV6::new(address, 0, 0, number).into())
+}
+
+/// As the kernel lists them.
+fn link_number(name: &str) -> Option<u32> {
+    if name.contains('/') || name.starts_with('.') {
+        return None;
+    }
+    std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?.trim().parse().ok()
+}
+
 fn in_hosts_file(file: &Hosts, host: &str) -> Vec<IpAddr> {
     let Ok(mut name) = Name::from_utf8(host) else { return Vec::new() };
     name.set_fqdn(true);
@@ -248,7 +287,7 @@ fn system() -> ResolverBuilder<TokioRuntimeProvider> {
 }
 
 /// Each once, in the order given: whoever answered may have put the nearest first, or shares out the load.
-fn unique(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+fn unique<T: PartialEq>(addresses: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for address in addresses {
         if !seen.contains(&address) {
@@ -283,9 +322,28 @@ mod tests {
 
     #[test]
     fn who_may_block_gets_the_same_addresses() {
-        let found = addresses_blocking("localhost", 7);
+        let found = addresses_blocking(&Dns::System, "localhost", 7);
         assert!(found.iter().any(|address| address.ip().is_loopback()), "{found:?}");
         assert!(found.iter().all(|address| address.port() == 7), "{found:?}");
-        assert_eq!(addresses_blocking("192.0.2.1", 7), ["192.0.2.1:7".parse().unwrap()]);
+        let found = addresses_blocking(&Dns::System, "192.0.2.1", 7);
+        assert_eq!(found, ["192.0.2.1:7".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn an_address_of_one_link_keeps_its_link() {
+        let link = |found: &[SocketAddr]| match found {
+            [SocketAddr::V6(place)] => (place.scope_id(), place.port()),
+            other => panic!("{other:?}"),
+        };
+        let server = Dns::Server("192.0.2.53:53".parse().unwrap());
+        for dns in [Dns::System, server] {
+            assert_eq!(link(&dns.sockets("fe80::1%7", 2380).await.unwrap()), (7, 2380));
+            let number = link_number("lo").unwrap();
+            assert_eq!(link(&dns.sockets("fe80::1%lo", 2380).await.unwrap()), (number, 2380));
+            assert_eq!(
+                dns.addresses("fe80::1%lo").await.unwrap(),
+                ["fe80::1".parse::<IpAddr>().unwrap()]
+            );
+        }
     }
 }

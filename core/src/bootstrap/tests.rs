@@ -20,6 +20,7 @@ fn facts(size: u64) -> Facts {
         listed: (1..=size).map(listed).collect(),
         token: "t".to_owned(),
         answers: BTreeMap::new(),
+        places: Places::default(),
     }
 }
 
@@ -238,4 +239,73 @@ fn a_single_peer_that_may_lag_lets_nobody_in() {
     assert!(matches!(decide(&facts), Start::Wait { .. }));
     facts.answers.insert(MemberId(3), formed(members));
     assert!(matches!(decide(&facts), Start::Join { member: MemberId(1), .. }));
+}
+
+/// A cluster of members 1 and 2 by address, which member 3 is to join, and a list of it by name.
+fn joins_by_name() -> Facts {
+    let mut facts = facts(3);
+    facts.intent = Intent::Join;
+    for listed in &mut facts.listed {
+        listed.peer_urls = vec![format!("http://{}.example:{}", listed.name, listed.id.0)];
+    }
+    facts.own = facts.listed[2].clone();
+    let running = formed(vec![known(1, Some(101)), known(2, Some(102)), known(3, None)]);
+    facts.answers.insert(MemberId(1), running.clone());
+    facts.answers.insert(MemberId(2), running);
+    for name in ["n1.example", "n2.example", "N3.example"] {
+        facts.places.note(name, vec!["127.0.0.1".parse().unwrap()]);
+    }
+    facts
+}
+
+#[test]
+fn a_list_by_name_is_that_of_a_cluster_by_address() {
+    let facts = joins_by_name();
+    assert!(matches!(decide(&facts), Start::Join { member: MemberId(3), .. }));
+    // Of a name with several addresses one is enough, and another scheme is another place.
+    let mut more = facts.clone();
+    more.places
+        .note("n2.example", ["192.0.2.9", "127.0.0.1"].map(|it| it.parse().unwrap()).to_vec());
+    assert!(matches!(decide(&more), Start::Join { .. }));
+    let mut other = facts;
+    other.listed[1].peer_urls = vec!["https://n2.example:2".to_owned()];
+    assert!(reason(decide(&other)).contains("lists n2=https://n2.example:2, which is no member"));
+}
+
+#[test]
+fn a_name_without_address_is_waited_for_and_one_that_leads_to_two_is_refused() {
+    let mut facts = joins_by_name();
+    facts.places.note("n2.example", Vec::new());
+    let Start::Wait { reason: said } = decide(&facts) else { panic!("it may pass") };
+    assert!(
+        said.contains("cannot compare http://n2.example:2 (no address) with the members"),
+        "{said}"
+    );
+    assert!(said.ends_with("no address is known of http://n2.example:2"), "{said}");
+    // Two members with one port, and a name for both.
+    let mut facts = joins_by_name();
+    let at = |address: &str| vec![format!("http://{address}:5")];
+    let mut members = vec![known(1, Some(101)), known(2, Some(102)), known(3, None)];
+    members[0].peer_urls = at("192.0.2.1");
+    members[1].peer_urls = at("192.0.2.2");
+    facts.listed[0].peer_urls = at("all.example");
+    facts
+        .places
+        .note("all.example", ["192.0.2.1", "192.0.2.2"].map(|it| it.parse().unwrap()).to_vec());
+    facts.answers.insert(MemberId(1), formed(members.clone()));
+    facts.answers.insert(MemberId(2), formed(members));
+    let Start::Refuse { reason: said } = decide(&facts) else {
+        panic!("nobody knows which is meant")
+    };
+    let expected = "http://all.example:5 (192.0.2.1 192.0.2.2) leads to several members of the cluster: \
+                    http://192.0.2.1:5; http://192.0.2.2:5";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn two_of_a_list_that_are_one_member_are_not_two() {
+    let mut facts = joins_by_name();
+    facts.listed[0].peer_urls = vec!["http://again.example:2".to_owned()];
+    facts.places.note("again.example", vec!["127.0.0.1".parse().unwrap()]);
+    assert!(reason(decide(&facts)).contains("member count is unequal"));
 }

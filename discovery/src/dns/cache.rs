@@ -3,7 +3,7 @@
 //! Invariant: bounded, and filled by clusters that exist alone: questions for names that nobody has leave nothing here.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::Record;
@@ -21,7 +21,13 @@ const CLUSTERS_MAX: usize = 4096;
 #[derive(Default)]
 pub struct Cache {
     clusters: Mutex<HashMap<String, Read>>,
+    /// Clusters that are being read, as long as somebody waits for them.
+    turns: Mutex<HashMap<String, Weak<Turn>>>,
 }
+
+/// Held while a cluster is read: whoever asks for the same one meanwhile waits, and finds it in the cache. Bounded by the questions under
+/// way.
+pub type Turn = tokio::sync::Mutex<()>;
 
 struct Read {
     records: Arc<[Record]>,
@@ -48,6 +54,19 @@ impl Cache {
         let read = clusters.get(label)?;
         let is_ready = now.saturating_duration_since(read.asked) < FRESH_FOR && read.is_of_use(now);
         is_ready.then(|| read.cached())
+    }
+
+    /// The turn to read a cluster; the same for all who ask for it at the same time.
+    #[must_use]
+    pub fn turn(&self, label: &str) -> Arc<Turn> {
+        let mut turns = self.turns.lock();
+        if let Some(turn) = turns.get(label).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(Turn::default());
+        turns.insert(label.to_owned(), Arc::downgrade(&turn));
+        turn
     }
 
     /// Whether there are records of it, however old.

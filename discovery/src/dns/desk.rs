@@ -31,6 +31,11 @@ const LOOKUPS_MAX: usize = 64;
 /// Open connections in all, and from one address: they are for answers that do not fit a datagram.
 const CONNECTIONS_MAX: u32 = 256;
 const CONNECTIONS_PER_ADDRESS_MAX: u32 = 16;
+/// And from one network, of which one party may have all addresses: a quarter leaves room for others.
+const CONNECTIONS_PER_NETWORK_MAX: u32 = 64;
+/// What a site is given of IPv6 is no larger than this; of IPv4 it is as much as is passed on in the internet's tables.
+const NETWORK_V6_BITS: u32 = 48;
+const NETWORK_V4_BITS: u32 = 24;
 /// Of the questions beyond an address's share this part is told to come by TCP, so that an honest resolver whose name is misused still
 /// gets through; the others get nothing.
 const TOLD_OF: usize = 2;
@@ -43,12 +48,19 @@ pub struct Desk<S> {
     datagrams: Limits,
     /// The other end of a connection is who it says it is, so it has a share of its own.
     connections: Limits,
+    networks: Limits,
     lookups: Semaphore,
     lookups_known: Semaphore,
     /// Whether the store failed when it was last asked.
     is_store_away: AtomicBool,
     refused: AtomicUsize,
 }
+
+/// Room for a connection; given back when dropped.
+pub struct Place(
+    #[expect(dead_code, reason = "held for its end")] OpenPoll,
+    #[expect(dead_code, reason = "held for its end")] OpenPoll,
+);
 
 impl<S: Store> Desk<S> {
     /// A desk for `zone`; an address may ask `queries_per_second` (0 is no limit) by UDP, and as many by TCP.
@@ -66,6 +78,10 @@ impl<S: Store> Desk<S> {
             cache: Cache::default(),
             datagrams: Limits::new(allowance),
             connections: Limits::new(allowance),
+            networks: Limits::new(Allowance {
+                polls_per_address: CONNECTIONS_PER_NETWORK_MAX,
+                ..allowance
+            }),
             lookups: Semaphore::new(LOOKUPS_MAX),
             lookups_known: Semaphore::new(LOOKUPS_MAX),
             is_store_away: AtomicBool::new(false),
@@ -75,8 +91,10 @@ impl<S: Store> Desk<S> {
 
     /// A place for a connection; none when there are too many.
     #[must_use]
-    pub fn place(&self, from: IpAddr) -> Option<OpenPoll> {
-        self.connections.poll(Some(from), Instant::now()).ok()
+    pub fn place(&self, from: IpAddr) -> Option<Place> {
+        let now = Instant::now();
+        let in_network = self.networks.poll(Some(network(from)), now).ok()?;
+        Some(Place(self.connections.poll(Some(from), now).ok()?, in_network))
     }
 
     /// The answer to a message, if it gets one.
@@ -131,17 +149,20 @@ impl<S: Store> Desk<S> {
         if let Some(cached) = self.cache.ready(label, Instant::now()) {
             return Ok(Some(self.counted(cached)));
         }
-        let is_known = self.cache.knows(label);
-        let places = if is_known { &self.lookups_known } else { &self.lookups };
-        let Ok(Ok(_place)) = tokio::time::timeout(PLACE_PATIENCE, places.acquire()).await else {
-            // Those before wait for a store that fails: this one would, too.
-            let is_away = self.is_store_away.load(Ordering::Relaxed);
-            return if is_away { self.last_read(label) } else { Err(Unavailable) };
+        // One question reads for all that ask for the same cluster at the time; this one waits no longer for it than for a place.
+        let turn = self.cache.turn(label);
+        let Ok(_turn) = tokio::time::timeout(PLACE_PATIENCE + LOOKUP_PATIENCE, turn.lock()).await
+        else {
+            return self.no_room(label);
         };
-        // Somebody who was before in the queue may have read it.
         if let Some(cached) = self.cache.ready(label, Instant::now()) {
             return Ok(Some(self.counted(cached)));
         }
+        let is_known = self.cache.knows(label);
+        let places = if is_known { &self.lookups_known } else { &self.lookups };
+        let Ok(Ok(_place)) = tokio::time::timeout(PLACE_PATIENCE, places.acquire()).await else {
+            return self.no_room(label);
+        };
         let read = self.read(&id).await;
         self.is_store_away.store(read.is_err(), Ordering::Relaxed);
         match read {
@@ -155,6 +176,12 @@ impl<S: Store> Desk<S> {
             }
             Err(Unavailable) => self.last_read(label),
         }
+    }
+
+    /// Those before wait for a store that fails: this one would, too. Otherwise there is much to do.
+    fn no_room(&self, label: &str) -> Result<Option<Arc<[Record]>>, Unavailable> {
+        let is_away = self.is_store_away.load(Ordering::Relaxed);
+        if is_away { self.last_read(label) } else { Err(Unavailable) }
     }
 
     fn last_read(&self, label: &str) -> Result<Option<Arc<[Record]>>, Unavailable> {
@@ -186,6 +213,16 @@ impl<S: Store> Desk<S> {
 /// The store does not answer, or there is no room to ask it.
 struct Unavailable;
 
+/// The network that an address belongs to, as its first address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & (u32::MAX << (32 - NETWORK_V4_BITS))).into()),
+        IpAddr::V6(v6) => {
+            IpAddr::V6((v6.to_bits() & (u128::MAX << (128 - NETWORK_V6_BITS))).into())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -203,9 +240,9 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Has one token, and never answers about any other.
+    /// Has one token, and never answers about any other. Counts how often it was read.
     #[derive(Clone)]
-    struct OneToken(Key, Token);
+    struct OneToken(Key, Token, Arc<AtomicUsize>);
 
     struct Nothing;
 
@@ -222,6 +259,8 @@ mod tests {
             if *key != self.0 {
                 return std::future::pending().await;
             }
+            self.2.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
             let value = serde_json::to_string(&self.1).unwrap();
             Ok(Some(Versioned { value, version: 1 }))
         }
@@ -267,7 +306,7 @@ mod tests {
         let rules = Rules { token_ttl: HOUR, seal_grace: HOUR, sealed_ttl: HOUR, memory: HOUR };
         let token = change(token.register(&claim, now(), &rules).unwrap().change.unwrap());
         let (layout, label) = (Layout::new("/d").unwrap(), token.id.to_string());
-        let store = OneToken(layout.token(&token.id), token);
+        let store = OneToken(layout.token(&token.id), token, Arc::default());
         let service = Service::new(store, layout, rules, 9, Metrics::new(None).unwrap());
         let desk = Desk::new(Zone::new("q.example", &[]).unwrap(), service, 0);
         let before = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
@@ -286,6 +325,28 @@ mod tests {
         let _flood = revoked.lookups.acquire_many(LOOKUPS_MAX as u32).await.unwrap();
         assert!(matches!(revoked.records(&label).await, Ok(None)));
         assert!(!revoked.cache.knows(&label));
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_at_the_same_time_share_one_reading() {
+        let (desk, label) = desk(|token| token);
+        let asked = futures_util::future::join_all((0..50).map(|_| desk.records(&label))).await;
+        assert!(asked.into_iter().all(|it| it.ok().flatten().is_some_and(|it| it.len() == 2)));
+        assert_eq!(desk.service.store().2.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn one_network_leaves_connections_to_others() {
+        let (desk, _) = desk(|token| token);
+        let held: Vec<Place> = (0..64u16)
+            .flat_map(|n| vec![format!("2001:db8:1:{n:x}::1"); 16])
+            .filter_map(|from| desk.place(from.parse().unwrap()))
+            .collect();
+        assert_eq!(held.len(), 64, "a /58 has a quarter");
+        assert!(desk.place("2001:db8:2::1".parse().unwrap()).is_some());
+        assert!(desk.place("192.0.2.1".parse().unwrap()).is_some());
+        drop(held);
+        assert!(desk.place("2001:db8:1::1".parse().unwrap()).is_some());
     }
 
     #[tokio::test]

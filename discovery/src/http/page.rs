@@ -14,7 +14,7 @@ use super::body::ServiceBody;
 use super::route::RegistryPath;
 use super::{Answer, Asked, Edge, native};
 use crate::registry::membership::Listed;
-use crate::registry::status::MemberStatus;
+use crate::registry::status::{JoinedStatus, MemberStatus};
 use crate::registry::{Capability, Moment, Refusal, Secret, Status, TokenId};
 use crate::store::Store;
 
@@ -140,6 +140,7 @@ fn head(out: &mut String, status: &Status) {
         push(out, format_args!("<dt>Reopened</dt><dd>{}</dd>", time(reopened)));
     }
     push(out, format_args!("<dt>As of</dt><dd>{}</dd></dl>", time(&status.now)));
+    reports::news(out, status);
 }
 
 fn members(out: &mut String, status: &Status) {
@@ -149,6 +150,9 @@ fn members(out: &mut String, status: &Status) {
     );
     for (position, member) in status.members.iter().enumerate() {
         row(out, position + 1, member, status.at);
+    }
+    for member in &status.joined {
+        joined(out, member, status.at);
     }
     for position in status.members.len() + 1..=status.size {
         push(
@@ -163,25 +167,50 @@ fn members(out: &mut String, status: &Status) {
 }
 
 fn row(out: &mut String, position: usize, member: &MemberStatus, now: Moment) {
-    let urls: Vec<String> =
-        member.peer_urls.iter().map(|url| format!("<code>{}</code>", escape(url))).collect();
     push(
         out,
         format_args!(
             "<tr><td>{position}</td><td><b>{}</b><br><small>{}</small></td><td>{}</td><td>{}</td>",
             escape(&member.name),
             member.id,
-            urls.join("<br>"),
+            codes(&member.peer_urls),
             time(&member.registered)
         ),
     );
     match &member.report {
+        _ if member.left => {
+            out.push_str("<td colspan=\"3\" class=\"quiet\">has left the cluster</td>");
+        }
         Some(report) => reports::cells(out, report, now),
         None => out.push_str(
             "<td colspan=\"3\" class=\"quiet\">does not report (etcd's own nodes do not)</td>",
         ),
     }
     out.push_str("</tr>");
+}
+
+fn joined(out: &mut String, member: &JoinedStatus, now: Moment) {
+    push(
+        out,
+        format_args!(
+            "<tr><td>+</td><td><b>{}</b><br><small>{}</small></td><td>{}</td><td>joined later<br><small>{}</small></td>",
+            escape(&member.name),
+            member.id,
+            codes(&member.peer_urls),
+            time(&member.since)
+        ),
+    );
+    match &member.report {
+        Some(report) => reports::cells(out, report, now),
+        None => out.push_str("<td colspan=\"3\"></td>"),
+    }
+    out.push_str("</tr>");
+}
+
+fn codes(urls: &[String]) -> String {
+    let shown: Vec<String> =
+        urls.iter().map(|url| format!("<code>{}</code>", escape(url))).collect();
+    shown.join("<br>")
 }
 
 /// What to run on a machine that is missing, or what to do instead.

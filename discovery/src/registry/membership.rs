@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::{MemberKey, URLS_MAX, check_name, check_url};
 use super::moment::Moment;
 use super::refusal::Refusal;
-use super::report::{Report, Sent};
+use super::report::{Progress, Report, Sent};
 use super::token::{Entry, Token};
 
 /// The most members of a list. A cluster has at most nine that vote; the others follow it.
@@ -22,7 +22,7 @@ const LIST_BYTES_MAX: usize = 16 * 1024;
 /// was restored from a backup counts from a lower one again.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A member that has another ID in its token than in its cluster is known by its URLs while its reports are no older than the newest by
-/// more than this: members report twice a minute, and after trouble within five. Who came in the place of one that died is another.
+/// more than this: members report every four minutes, and after trouble within five. Who came in the place of one that died is another.
 const SAME_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The members of a cluster from some index of its log on.
@@ -142,19 +142,31 @@ impl Published {
 /// The newest list among the reports of a token's members; one that tells nobody's address is none.
 #[must_use]
 pub fn newest(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Option<Membership> {
-    // A report of somebody whose entry is gone, of a time before the token was reopened, tells of another cluster.
-    let is_of_this = |key: &MemberKey, report: &Report| {
-        token.entry(key).is_some_and(|entry| report.at >= entry.at)
-    };
-    let told = reports
-        .iter()
-        .filter(|(key, report)| is_of_this(key, report))
-        .filter_map(|(_, report)| report.sent.membership.as_ref().map(|list| (report.at, list)))
+    let told = counted(token, reports)
+        .filter_map(|report| report.sent.membership.as_ref().map(|list| (report.at, list)))
         .filter(|(_, list)| list.members.iter().any(Listed::has_address));
     let told: Vec<(Moment, &Membership)> = told.collect();
     let latest = told.iter().map(|(at, _)| *at).max()?;
     let fresh = told.into_iter().filter(|(at, _)| latest.since(*at) < STALE_AFTER);
     fresh.max_by_key(|(at, list)| (list.index, *at)).map(|(_, list)| list.clone())
+}
+
+/// When a running member of a token's cluster last reported; nothing if none ever did.
+#[must_use]
+pub fn last_word(token: &Token, reports: &BTreeMap<MemberKey, Report>) -> Option<Moment> {
+    let runs = |report: &&Report| report.sent.progress == Progress::Started;
+    counted(token, reports).filter(runs).map(|report| report.at).max()
+}
+
+/// The reports that count. One of somebody whose entry is gone, of a time before the token was reopened, tells of another cluster.
+fn counted<'a>(
+    token: &'a Token,
+    reports: &'a BTreeMap<MemberKey, Report>,
+) -> impl Iterator<Item = &'a Report> {
+    let is_of_this = move |(key, report): &(&'a MemberKey, &'a Report)| {
+        token.counts_since(key).is_some_and(|since| report.at >= since)
+    };
+    reports.iter().filter(is_of_this).map(|(_, report)| report)
 }
 
 /// Who is in the cluster of a sealed token, in the order of their IDs; nobody while the token is not sealed.
@@ -201,8 +213,8 @@ fn own<'a>(
             .filter(|report| report.at >= entry.at)
             .map(|it| (it.at, &it.sent))
     };
-    if let Some(entry) = token.entry(&member.id) {
-        return report_of(entry).map(|(_, sent)| sent);
+    if let Some(since) = token.counts_since(&member.id) {
+        return reports.get(&member.id).filter(|it| it.at >= since).map(|it| &it.sent);
     }
     // IDs in a token are those of the cluster for our members and for etcd's. Of others a member is found by its URLs, if it is not
     // listed by its ID, and lives.

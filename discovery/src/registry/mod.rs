@@ -6,8 +6,10 @@
 
 pub mod capability;
 pub mod claim;
+pub mod joined;
 pub mod membership;
 pub mod moment;
+pub mod news;
 pub mod poll;
 pub mod refusal;
 pub mod report;
@@ -17,8 +19,10 @@ pub mod token;
 
 pub use capability::{Capability, Digest, Grants, Secret, TokenId};
 pub use claim::{Claim, ClaimError, MemberKey};
+pub use joined::Joined;
 pub use membership::{Membership, Present, Published};
 pub use moment::Moment;
+pub use news::News;
 pub use poll::{Scope, Waits};
 pub use refusal::Refusal;
 pub use report::Report;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capability::{Grants, TokenId};
 use super::claim::{Claim, MemberKey, is_loopback};
+use super::joined::Joined;
 use super::moment::Moment;
 use super::refusal::Refusal;
 use super::size::ClusterSize;
@@ -132,6 +133,9 @@ pub struct Token {
     /// When an administrator last reopened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened: Option<Moment>,
+    /// Who joined the cluster after it was formed, and reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<Joined>,
 }
 
 /// A registration that is accepted.
@@ -170,6 +174,7 @@ impl Token {
             sealed: None,
             revoked: None,
             reopened: None,
+            joined: Vec::new(),
         }
     }
 
@@ -304,6 +309,7 @@ impl Token {
         }
         let mut token = self.clone();
         token.entries.clear();
+        token.joined.clear();
         token.sealed = None;
         token.reopened = Some(now);
         token.expires = now.after(ttl);

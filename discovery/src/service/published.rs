@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::attempts::{in_time, unavailable};
 use super::{Service, now, read};
-use crate::registry::{MemberKey, Published, Refusal, Report, Stage, Status, Token, TokenId};
+use crate::registry::{
+    Joined, MemberKey, Published, Refusal, Report, Stage, Status, Token, TokenId,
+};
 use crate::store::Store;
 
 impl<S: Store> Service<S> {
@@ -54,4 +56,24 @@ impl<S: Store> Service<S> {
         let reports = self.reports(&token).await?;
         Ok(Some(Published::of(&token, &reports)))
     }
+
+    /// Best effort: what stays is one report of a member that does not count any more.
+    pub(super) async fn forget_report(&self, id: &TokenId, member: &MemberKey) {
+        let key = self.shared.layout.report(id, member);
+        let forgotten = in_time(async {
+            let found = self.shared.store.read(&key).await.map_err(|it| unavailable(&it.0))?;
+            let Some(found) = found else { return Ok(()) };
+            let deleted = self.shared.store.delete(&key, found.version).await;
+            deleted.map(drop).map_err(|error| unavailable(&error.0))
+        });
+        if let Err(error) = forgotten.await {
+            tracing::debug!(token = %id, %member, %error, "the report of a former member stays");
+        }
+    }
+}
+
+/// Who joined later and may not report any more.
+pub(super) fn gone(before: &Token, after: &Token) -> Vec<MemberKey> {
+    let is_gone = |joined: &&Joined| !after.joined.contains(joined);
+    before.joined.iter().filter(is_gone).map(|joined| joined.member.clone()).collect()
 }

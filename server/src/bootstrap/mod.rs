@@ -8,6 +8,7 @@ pub mod learned_file;
 pub mod records;
 pub mod registry;
 pub(crate) mod registry_http;
+mod resolve;
 pub mod token_api;
 
 use std::collections::BTreeMap;
@@ -16,14 +17,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use quorate_core::bootstrap::{
-    Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Start, decide,
+    Answer, Disk, Facts, FormationHash, Incarnation, Intent, Known, Listed, Places, Start, decide,
 };
 use quorate_core::discovery::{Learned, member};
 use quorate_core::{ClusterId, MemberId, identity};
+use quorate_transport::dns::Dns;
 use quorate_transport::http_client::Connector;
 
 use crate::config::{AdvertiseUrl, Config, InitialClusterState};
 use crate::peer_api::formation::{Announcement, PROTOCOL, Stage, show_bound};
+use resolve::Resolve;
 
 /// Between two rounds of questions: short at first, since members are mostly started together.
 const ROUND_PAUSE: Duration = Duration::from_millis(15);
@@ -157,6 +160,8 @@ pub struct Plan {
     pub incarnation: Incarnation,
     /// Whom this member has bound itself to, by its disk.
     pub bound: Option<BTreeMap<MemberId, Incarnation>>,
+    /// Where host names are looked up.
+    pub dns: Dns,
 }
 
 impl Plan {
@@ -195,13 +200,15 @@ impl Plan {
             InitialClusterState::Auto => Intent::Auto,
         };
         let Learned { own, listed, token } = learned;
-        Self { intent, disk, own, listed, token, incarnation, bound }
+        let dns = config.discovery.dns.clone();
+        Self { intent, disk, own, listed, token, incarnation, bound, dns }
     }
 
     fn facts(
         &self,
         bound: Option<BTreeMap<MemberId, Incarnation>>,
         answers: BTreeMap<MemberId, Answer>,
+        places: Places,
     ) -> Facts {
         Facts {
             intent: self.intent,
@@ -212,6 +219,7 @@ impl Plan {
             listed: self.listed.clone(),
             token: self.token.clone(),
             answers,
+            places,
         }
     }
 
@@ -235,9 +243,11 @@ pub async fn run(
     let begun = Instant::now();
     let mut reported = begun;
     let mut answers = BTreeMap::new();
+    let mut resolve = Resolve::new(plan.dns.clone());
     loop {
         let bound = forming.bound();
-        let reason = match decide(&plan.facts(bound, answers.clone())) {
+        let places = resolve.places(&plan.listed, &answers).await.clone();
+        let reason = match decide(&plan.facts(bound, answers.clone(), places)) {
             Start::Restart => return Ok(Started::Restarts),
             Start::Form => {
                 return Ok(Started::Forms {

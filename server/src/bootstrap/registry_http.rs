@@ -26,6 +26,9 @@ const SECRET_CHARS_MIN: usize = 8;
 /// As much of a service's own words is shown.
 const SHOWN_CHARS_MAX: usize = 200;
 
+/// Where etcd's own registries are, which a service of ours also answers to.
+pub(crate) const REGISTRY: &str = "/v2/keys/_etcd/registry";
+
 /// A header of our own service's answers: whoever sends it takes reports beside them. Others are asked nothing more.
 const TAKES_REPORTS: &str = "quorate-takes-reports";
 

@@ -51,12 +51,16 @@ impl Access {
 }
 
 impl Cors {
+    /// Adds them to headers that have none yet.
     pub(super) fn add_to(self, headers: &mut HeaderMap) {
         const ALLOW_HEADERS: HeaderValue =
             HeaderValue::from_static("accept, content-type, authorization");
         const ALLOW_METHODS: HeaderValue =
             HeaderValue::from_static("POST, GET, OPTIONS, PUT, DELETE");
         let Some(origin) = self.0 else { return };
+        if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS);
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, ALLOW_METHODS);
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 /// The names that mean something on `/v2/keys`; others are checked for bad escapes and otherwise ignored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Field {
@@ -78,6 +80,8 @@ pub(super) enum FormError {
 #[derive(Debug, Default)]
 pub(super) struct Form<'a> {
     raw: [Option<&'a [u8]>; FIELDS],
+    /// Nearly no request has any: then nothing is looked at twice.
+    has_escapes: bool,
 }
 
 impl<'a> Form<'a> {
@@ -86,20 +90,22 @@ impl<'a> Form<'a> {
     /// # Errors
     /// A semicolon or a bad escape anywhere, even in a name that means nothing here.
     pub(super) fn add(&mut self, encoded: &'a [u8]) -> Result<(), FormError> {
-        if encoded.contains(&b';') {
+        if memchr(b';', encoded).is_some() {
             return Err(FormError::Semicolon);
         }
-        for pair in encoded.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
-                Some(equals) => {
-                    let (name, rest) = pair.split_at(equals);
-                    (name, rest.get(1..).unwrap_or_default())
-                }
-                None => (pair, &[][..]),
-            };
-            check_escapes(name)?;
-            check_escapes(value)?;
-            if let Some(field) = Field::named(&decoded(name)) {
+        let has_escapes = memchr2(b'%', b'+', encoded).is_some();
+        self.has_escapes |= has_escapes;
+        let mut rest = encoded;
+        while !rest.is_empty() {
+            let (pair, after) = cut(rest, b'&');
+            rest = after;
+            let (name, value) = cut(pair, b'=');
+            if has_escapes {
+                check_escapes(name)?;
+                check_escapes(value)?;
+            }
+            let field = if has_escapes { Field::named(&decoded(name)) } else { Field::named(name) };
+            if let Some(field) = field {
                 self.slot(field).get_or_insert(value);
             }
         }
@@ -109,7 +115,8 @@ impl<'a> Form<'a> {
     /// The decoded value of `field`; `None` if the request does not name it.
     #[must_use]
     pub(super) fn value(&self, field: Field) -> Option<Cow<'a, [u8]>> {
-        self.raw.get(field as usize).copied().flatten().map(decoded)
+        let raw = self.raw.get(field as usize).copied().flatten()?;
+        Some(if self.has_escapes { decoded(raw) } else { Cow::Borrowed(raw) })
     }
 
     fn slot(&mut self, field: Field) -> &mut Option<&'a [u8]> {
@@ -118,9 +125,16 @@ impl<'a> Form<'a> {
     }
 }
 
+/// What stands before and after the first `separator`; all of it and nothing if there is none.
+fn cut(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let at = memchr(separator, text).unwrap_or(text.len());
+    let (before, from) = text.split_at(at);
+    (before, from.get(1..).unwrap_or_default())
+}
+
 /// Decodes `+` and `%xx` of a text whose escapes have been checked; borrows when there are none.
 fn decoded(encoded: &[u8]) -> Cow<'_, [u8]> {
-    if !encoded.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if memchr2(b'%', b'+', encoded).is_none() {
         return Cow::Borrowed(encoded);
     }
     let mut out = Vec::with_capacity(encoded.len());
@@ -158,7 +172,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 fn check_escapes(text: &[u8]) -> Result<(), FormError> {
     let mut rest = text;
-    while let Some(percent) = rest.iter().position(|&byte| byte == b'%') {
+    while let Some(percent) = memchr(b'%', rest) {
         let (_, from_percent) = rest.split_at(percent);
         match escape(from_percent.get(1..).unwrap_or_default()) {
             Some((_, after)) => rest = after,

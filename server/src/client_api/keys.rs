@@ -17,8 +17,9 @@ use super::body::ApiBody;
 use super::caller::{self, Unproved, Who};
 use super::content_type;
 use super::counters::Kind;
+use super::key_headers::Numbers;
 use super::params::{self, KeysMethod, Operation};
-use super::reply::{self, Reply, X_ETCD_CLUSTER_ID, X_ETCD_INDEX, X_RAFT_INDEX, X_RAFT_TERM};
+use super::reply::{self, Reply, X_ETCD_CLUSTER_ID, X_ETCD_INDEX};
 use super::request_body::FORM_MAX;
 use super::{Origin, Shared};
 use crate::member::{Committed, Member, ProposeError};
@@ -213,13 +214,9 @@ fn written<M: Member>(shared: &Shared<M>, committed: &Committed, no_value: bool)
     let status = if event.is_created() { StatusCode::CREATED } else { StatusCode::OK };
     let removal = matches!(event.action, Action::Delete | Action::CompareAndDelete);
     let body = if no_value && !removal { event.json_no_value() } else { event.json() };
-    let mut reply = reply::json(status, body);
-    let headers = reply.headers_mut();
-    headers.insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
-    headers.insert(X_ETCD_INDEX, event.index.0.into());
-    headers.insert(X_RAFT_INDEX, committed.raft_index.into());
-    headers.insert(X_RAFT_TERM, committed.term.into());
-    reply
+    let Committed { raft_index, term, .. } = *committed;
+    let headers = shared.key_headers.with(Numbers { index: event.index, raft_index, term });
+    reply::with_headers(status, headers, ApiBody::full(body))
 }
 
 fn success<M: Member>(
@@ -229,13 +226,8 @@ fn success<M: Member>(
     index: StoreIndex,
 ) -> Reply {
     let now = shared.member.position();
-    let mut reply = reply::typed(status, reply::APPLICATION_JSON, body);
-    let headers = reply.headers_mut();
-    headers.insert(X_ETCD_CLUSTER_ID, shared.cluster_id.clone());
-    headers.insert(X_ETCD_INDEX, index.0.into());
-    headers.insert(X_RAFT_INDEX, now.index.into());
-    headers.insert(X_RAFT_TERM, now.term.into());
-    reply
+    let numbers = Numbers { index, raft_index: now.index, term: now.term };
+    reply::with_headers(status, shared.key_headers.with(numbers), body)
 }
 
 fn failure<M: Member>(shared: &Shared<M>, error: &StoreError) -> Reply {

@@ -3,7 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | this | routing, and what every answer has in common |
-//! | `keys`, `params`, `form`, `content_type`, `request_body` | `/v2/keys` |
+//! | `keys`, `key_headers`, `params`, `form`, `content_type`, `request_body` | `/v2/keys` |
 //! | `members`, `peer_url`, `stats`, `small`, `health` | every other path |
 //! | `auth`, `auth_json` | `/v2/auth` |
 //! | `access`, `url_path` | what is answered before routing |
@@ -22,6 +22,7 @@ mod content_type;
 mod counters;
 mod form;
 mod health;
+mod key_headers;
 mod keys;
 mod members;
 pub mod params;
@@ -52,6 +53,7 @@ pub use small::version_body;
 
 use crate::credentials::Credentials;
 use crate::member::Member;
+use key_headers::KeyHeaders;
 use reads::Reads;
 use request_body::BodyReader;
 use url_path::RequestPath;
@@ -71,6 +73,7 @@ struct Shared<M> {
     metrics: HttpMetrics,
     /// The cluster's ID as a header; it never changes.
     cluster_id: HeaderValue,
+    key_headers: KeyHeaders,
     bodies: BodyReader,
     reads: Reads,
     credentials: Credentials,
@@ -126,6 +129,7 @@ impl<M: Member> ClientApi<M> {
         let cluster_id = HeaderValue::try_from(cluster).unwrap_or(HeaderValue::from_static("0"));
         let shared = Shared {
             member,
+            key_headers: KeyHeaders::new(cluster_id.clone(), &access),
             access,
             metrics,
             cluster_id,

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::member::{Member, ProposeError};
 
 /// The room a body is given at first: most nodes fit.
-const NODE_BYTES: usize = 256;
+const NODE_BYTES: usize = 512;
 /// A body up to this size is written under the lock: that takes less than the way to another thread and back is worth.
 const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 /// Large bodies written at the same time: each takes a core, and as much memory as the tree.

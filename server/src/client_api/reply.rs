@@ -32,9 +32,14 @@ const HEADERS: usize = 10;
 
 /// An answer with a body and no header yet.
 pub(super) fn bare(status: StatusCode, body: ApiBody) -> Reply {
+    with_headers(status, HeaderMap::with_capacity(HEADERS), body)
+}
+
+/// An answer of which everything is known.
+pub(super) fn with_headers(status: StatusCode, headers: HeaderMap, body: ApiBody) -> Reply {
     let mut reply = Reply::new(body);
     *reply.status_mut() = status;
-    *reply.headers_mut() = HeaderMap::with_capacity(HEADERS);
+    *reply.headers_mut() = headers;
     reply
 }
 

@@ -25,7 +25,7 @@ pub(super) enum RequestPath<'a> {
 #[must_use]
 pub(super) fn read(raw: &str) -> RequestPath<'_> {
     let raw = raw.as_bytes();
-    let decoded = if raw.contains(&b'%') {
+    let decoded = if memchr::memchr(b'%', raw).is_some() {
         match decode(raw) {
             Some(decoded) => Cow::Owned(decoded),
             None => return RequestPath::BadEscape,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
-use quorate_transport::dns;
+use quorate_transport::dns::{self, Dns};
 
 use super::model::Config;
 use super::urls::{self, AdvertiseUrl, UrlError};
@@ -88,10 +88,10 @@ pub enum ClusterError {
 /// How the addresses of a URL are found, so that two spellings of one address can be told to be one.
 pub type Resolver<'a> = dyn Fn(&AdvertiseUrl) -> Vec<SocketAddr> + 'a;
 
-/// Asks the system for the addresses of a URL, blocking; none when it has no answer.
-pub fn resolve_by_system(url: &AdvertiseUrl) -> Vec<SocketAddr> {
+/// Looks the addresses of a URL up, blocking; none when there is no answer.
+pub fn resolve_in(dns: &Dns, url: &AdvertiseUrl) -> Vec<SocketAddr> {
     match (url.host(), url.port()) {
-        (Some(host), Some(port)) => dns::addresses_blocking(host, port),
+        (Some(host), Some(port)) => dns::addresses_blocking(dns, host, port),
         _ => Vec::new(),
     }
 }

@@ -212,6 +212,13 @@ fn tls(settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
         MemberSource::Token(token) => token.endpoints.iter().any(|endpoint| endpoint.is_tls),
         MemberSource::Flag | MemberSource::Srv(_) => false,
     };
+    // Who joins a cluster may be told by its members of a service, to report there.
+    let may_be_told = settings.text("initial-cluster-state") != "new"
+        && matches!(source(settings)?, MemberSource::Flag | MemberSource::Srv(_));
+    let is_given = key_pair.is_some() || trust != Trust::System;
+    if may_be_told && is_given {
+        return Ok(Some(TlsSettings::dialling("discovery", key_pair, trust)));
+    }
     if !is_https {
         let flag = ["discovery-cacert", "discovery-cert"]
             .into_iter()

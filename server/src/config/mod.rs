@@ -33,7 +33,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 pub use argv::PROGRAM;
-pub use cluster::{ClusterError, InitialCluster, resolve_by_system};
+pub use cluster::{ClusterError, InitialCluster, resolve_in};
 pub use discovery::{Discovery, DiscoveryToken, DiscoveryUrl, Fallback, MemberSource, SrvNames};
 pub use error::ConfigError;
 pub use model::{Allowed, Config, InitialClusterState, Retention};

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod peers;
 pub mod process;
 pub mod proposals;
+pub mod reports;
 pub mod snapshots;
 pub mod store;
 pub mod tls;
@@ -34,6 +35,7 @@ pub const SECTIONS: &[Section] = &[
     clients::SECTION,
     tls::SECTION,
     store::SECTION,
+    reports::SECTION,
     process::SECTION,
 ];
 

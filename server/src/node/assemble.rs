@@ -232,6 +232,7 @@ fn endpoint(
         space: ingredients.log.space(),
         clock: Arc::clone(&ground.clock),
         elections: Arc::clone(&ground.elections),
+        reporting: ingredients.reporting.clone(),
         metrics: Arc::clone(&ingredients.metrics),
     };
     let gate = MemberGate::new(ingredients.own, Arc::clone(&ground.replica), &ingredients.founders);

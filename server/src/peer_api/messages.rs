@@ -38,6 +38,8 @@ pub enum Kind {
     Heartbeat = 12,
     /// The leader has removed the receiver from the cluster, whose log ends before that. Empty, no body in the answer.
     Removed = 13,
+    /// Where do you report? Empty, answered by [`ReportTarget`].
+    Reporting = 14,
 }
 
 impl Kind {
@@ -58,6 +60,7 @@ impl Kind {
             11 => Self::Change,
             12 => Self::Heartbeat,
             13 => Self::Removed,
+            14 => Self::Reporting,
             _ => return None,
         })
     }
@@ -75,7 +78,8 @@ impl Kind {
             | Self::LeaderLost
             | Self::Change
             | Self::Heartbeat
-            | Self::Removed => Class::Heartbeat,
+            | Self::Removed
+            | Self::Reporting => Class::Heartbeat,
         }
     }
 }
@@ -285,4 +289,28 @@ pub struct ChangeReply {
     /// The index at which the change is applied, so that the asking member can wait to see it.
     #[prost(uint64, tag = "4")]
     pub index: u64,
+}
+
+/// The discovery service that the receiver reports to; without a secret if there is none. Its secret is not shown.
+#[derive(Clone, Eq, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct ReportTarget {
+    /// The token's secret to join, which lets a member report.
+    #[prost(string, tag = "1")]
+    pub secret: String,
+    /// What stands before the paths of the service's native API.
+    #[prost(string, tag = "2")]
+    pub prefix: String,
+    /// The service's replicas, URLs.
+    #[prost(string, repeated, tag = "3")]
+    pub endpoints: Vec<String>,
+    /// Who signs the service's certificate, PEM; the system's authorities if empty.
+    #[prost(bytes = "vec", tag = "4")]
+    pub authorities: Vec<u8>,
+}
+
+impl std::fmt::Debug for ReportTarget {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "ReportTarget({:?}, ..)", self.endpoints)
+    }
 }

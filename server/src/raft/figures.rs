@@ -86,15 +86,6 @@ impl Figures {
         metrics.membership_config.membership().nodes().map(|(id, _)| MemberId(*id)).collect()
     }
 
-    /// The index of the entry that made the membership what it is; nothing while the newest one is not applied here yet.
-    #[must_use]
-    pub fn membership_index(raft: &Raft) -> Option<u64> {
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let made = metrics.membership_config.log_id().as_ref().map(|id| id.index)?;
-        metrics.last_applied.is_some_and(|applied| applied.index >= made).then_some(made)
-    }
-
     /// Returns once replication stopped, and why.
     pub async fn stopped(raft: &Raft) -> String {
         let metrics = raft.metrics();

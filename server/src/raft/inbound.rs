@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use openraft::raft::AppendEntriesResponse;
 use prost::Message as _;
-use quorate_core::Batch;
+use quorate_core::{Batch, MemberId};
 use tokio::sync::watch;
 
 use super::elections::Elections;
@@ -25,6 +25,7 @@ use crate::node::Refusals;
 use crate::peer_api::link::{Class, FrameWriter, Inbound, PeerService, ReplyError, Request};
 use crate::peer_api::messages::{self, Kind, LeaderLost, ReadIndexReply};
 use crate::replica::Replica;
+use crate::reports::Whereabouts;
 use crate::storage::log::Space;
 
 /// Requests of one connection served at once, appends aside. At the bound the connection is read no further.
@@ -54,6 +55,8 @@ pub struct PeerServer {
     pub clock: Arc<ClusterClock>,
     /// Hears of signs of the leader.
     pub elections: Arc<Elections>,
+    /// Where this member reports.
+    pub reporting: Whereabouts,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -85,7 +88,7 @@ impl PeerService for PeerServer {
 
 impl PeerServer {
     async fn serve_log(self: &Arc<Self>, inbound: Inbound) {
-        let Inbound { mut frames, replies, .. } = inbound;
+        let Inbound { mut frames, replies, hello, .. } = inbound;
         let mut appends: FuturesOrdered<BoxFuture<'static, (u64, Reply)>> = FuturesOrdered::new();
         let mut forwards = FuturesUnordered::new();
         loop {
@@ -106,7 +109,7 @@ impl PeerServer {
                     }
                     Some(frame) => {
                         let this = Arc::clone(self);
-                        forwards.push(async move { (frame.id, this.respond(frame.kind, frame.body).await) });
+                        forwards.push(async move { (frame.id, this.respond(hello.from, frame.kind, frame.body).await) });
                     }
                     None => return,
                 },
@@ -125,7 +128,7 @@ impl PeerServer {
                     Some(_) if self.replica.view(|machine, _| machine.members().was_removed(hello.from)) => return,
                     Some(frame) => {
                         let this = Arc::clone(self);
-                        under_way.push(async move { (frame.id, this.respond(frame.kind, frame.body).await) });
+                        under_way.push(async move { (frame.id, this.respond(hello.from, frame.kind, frame.body).await) });
                     }
                     None => return,
                 },
@@ -133,7 +136,7 @@ impl PeerServer {
         }
     }
 
-    async fn respond(self: &Arc<Self>, kind: u8, body: Bytes) -> Reply {
+    async fn respond(self: &Arc<Self>, from: MemberId, kind: u8, body: Bytes) -> Reply {
         let kind = Kind::from_byte(kind)
             .ok_or_else(|| format!("this version knows no message of kind {kind}"))?;
         match kind {
@@ -171,10 +174,19 @@ impl PeerServer {
                 self.refusals.removed_by_leader();
                 Ok(Bytes::new())
             }
+            Kind::Reporting => self.reporting(from),
             Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotEnd => {
                 Err("snapshots travel on a connection of their own".to_owned())
             }
         }
+    }
+
+    /// A secret is among it: who has not been seen in the list of members is not told, though it may link to this one.
+    fn reporting(&self, from: MemberId) -> Reply {
+        if self.replica.view(|machine, _| machine.members().member(from).is_none()) {
+            return Err(format!("{from} is no member as far as this one knows"));
+        }
+        Ok(self.reporting.message().encode_to_vec().into())
     }
 
     async fn append(self: Arc<Self>, id: u64, body: Bytes) -> (u64, Reply) {

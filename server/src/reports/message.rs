@@ -39,7 +39,7 @@ pub(super) enum Progress {
 }
 
 /// Whether this member reaches another.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(super) struct Reach {
     #[serde(serialize_with = "as_text")]
     pub(super) member: MemberId,
@@ -74,7 +74,7 @@ pub struct MemberLine {
 }
 
 /// A report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(super) struct Message {
     pub(super) progress: Progress,
     pub(super) clock_ms: u64,
@@ -103,6 +103,16 @@ impl Message {
         let members = self.membership.iter_mut().flat_map(|membership| &mut membership.members);
         members.for_each(MemberLine::make_usable);
         self
+    }
+
+    /// Whether it says what `other` says, but for what is another each time: the clock, and how long answers took.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let timeless = |message: &Self| {
+            let mut message = Self { clock_ms: 0, ..message.clone() };
+            message.reach.iter_mut().for_each(|reach| reach.rtt_ms = None);
+            message
+        };
+        timeless(self) == timeless(other)
     }
 
     /// Without what services do not know that are older than it; nothing if there is nothing of that.

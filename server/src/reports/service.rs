@@ -14,8 +14,8 @@ use quorate_transport::http_client::{Connector, send};
 use serde::Deserialize;
 
 use super::message::Message;
+use super::target::Target;
 use crate::bootstrap::registry_http::{redirected, shown};
-use crate::config::{DiscoveryToken, DiscoveryUrl};
 
 /// How long a service has to take a report.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,8 +25,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const REDIRECTS_MAX: usize = 3;
 /// A service that refused what is new in a report is spared it for so long; it may be replaced by a newer one.
 const SPARED_FOR: Duration = Duration::from_secs(3600);
-/// Where etcd's own registries are, which a service of ours also answers to.
-const REGISTRY: &str = "/v2/keys/_etcd/registry";
+/// The service's code for a member that it has not heard of.
+const NOT_HEARD_OF: &str = "no_such_member";
 
 /// See the module.
 pub struct Service {
@@ -54,31 +54,15 @@ pub(super) struct Untaken {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Problem {
+    code: String,
     detail: String,
 }
 
 impl Service {
-    /// The service whose token is at `url`: its native API is beside it.
+    /// The service at `target`.
     #[must_use]
-    pub fn of_url(url: &DiscoveryUrl, connector: Arc<dyn Connector>) -> Self {
-        let (before, secret) = url.path().rsplit_once('/').unwrap_or_default();
-        let prefix = before.strip_suffix(REGISTRY).unwrap_or(before);
-        Self::new(secret, prefix, vec![url.endpoint().clone()], connector)
-    }
-
-    /// The service of a token by the native API.
-    #[must_use]
-    pub fn of_token(token: &DiscoveryToken, connector: Arc<dyn Connector>) -> Self {
-        Self::new(&token.secret, "", token.endpoints.clone(), connector)
-    }
-
-    fn new(
-        secret: &str,
-        prefix: &str,
-        endpoints: Vec<Endpoint>,
-        connector: Arc<dyn Connector>,
-    ) -> Self {
-        let (secret, prefix) = (secret.to_owned(), prefix.to_owned());
+    pub fn new(target: &Target, connector: Arc<dyn Connector>) -> Self {
+        let Target { secret, prefix, endpoints, .. } = target.clone();
         Self { secret, prefix, endpoints, preferred: 0, connector, spared_until: None }
     }
 
@@ -177,13 +161,18 @@ fn judge(answer: &Response<Bytes>) -> Result<(), Untaken> {
     match answer.status() {
         status if status.is_success() => Ok(()),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(passing(told(answer))),
+        // It joined later, and the others have not told the service yet.
+        StatusCode::NOT_FOUND if problem(answer).code == NOT_HEARD_OF => Err(passing(told(answer))),
         _ => Err(final_trouble(told(answer))),
     }
 }
 
 fn told(answer: &Response<Bytes>) -> String {
-    let problem: Problem = serde_json::from_slice(answer.body()).unwrap_or_default();
-    format!("it answers {}: {}", answer.status().as_u16(), shown(&problem.detail))
+    format!("it answers {}: {}", answer.status().as_u16(), shown(&problem(answer).detail))
+}
+
+fn problem(answer: &Response<Bytes>) -> Problem {
+    serde_json::from_slice(answer.body()).unwrap_or_default()
 }
 
 fn passing(reason: String) -> Untaken {
@@ -201,6 +190,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::config::DiscoveryToken;
     use crate::reports::message::Progress;
 
     /// Answers so many requests, each on a connection of its own, by what is in them; gives back what they were.
@@ -231,7 +221,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let endpoints = vec![Endpoint::tcp("127.0.0.1", 1), Endpoint::tcp("127.0.0.1", port)];
         let token = DiscoveryToken { secret: "s".repeat(32), endpoints };
-        (Service::of_token(&token, Arc::new(PlainConnector)), listener)
+        (Service::new(&Target::of_token(&token, None), Arc::new(PlainConnector)), listener)
     }
 
     fn message() -> Message {
@@ -272,17 +262,5 @@ mod tests {
         let untaken = service.put(MemberId(1), &message()).await.unwrap_err();
         assert_eq!(untaken.reason, "it redirects to another host");
         answering.await.unwrap();
-    }
-
-    #[test]
-    fn the_native_api_is_beside_the_tokens_url() {
-        let secret = "0123456789abcdef0123456789abcdef";
-        for (path, prefix) in
-            [("", ""), (REGISTRY, ""), ("/d", "/d"), ("/d/v2/keys/_etcd/registry", "/d")]
-        {
-            let url = DiscoveryUrl::parse(&format!("https://d.example{path}/{secret}/")).unwrap();
-            let service = Service::of_url(&url, Arc::new(PlainConnector));
-            assert_eq!((service.secret.as_str(), service.prefix.as_str()), (secret, prefix));
-        }
     }
 }

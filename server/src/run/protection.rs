@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quorate_transport::endpoint::Endpoint;
 use quorate_transport::http_client::{Connector, PlainConnector};
 use quorate_transport::proxy::ProxyConnector;
 use quorate_transport::tls::{
@@ -9,7 +10,7 @@ use quorate_transport::tls::{
 };
 use tokio::runtime::Handle;
 
-use crate::config::{Config, TlsConfig};
+use crate::config::TlsConfig;
 use crate::metrics::TlsSide;
 
 /// See the module.
@@ -80,10 +81,11 @@ impl Protection {
 
 /// What opens connections to the discovery service; its files are kept fresh by a task on `runtime`.
 pub(super) fn discovery_connector(
-    config: &Config,
+    proxy: Option<&Endpoint>,
+    tls: Option<&TlsSettings>,
     runtime: &Handle,
 ) -> Result<Arc<dyn Connector>, TlsError> {
-    let tls = match &config.discovery.tls {
+    let tls = match tls {
         Some(settings) => {
             let failures = Arc::new(Failures::new(settings.side));
             let credentials = Credentials::load(settings.clone())?;
@@ -92,7 +94,7 @@ pub(super) fn discovery_connector(
         }
         None => None,
     };
-    Ok(match (&config.discovery.proxy, tls) {
+    Ok(match (proxy, tls) {
         (Some(proxy), tls) => Arc::new(ProxyConnector::new(proxy.clone(), tls)),
         (None, Some(tls)) => tls,
         (None, None) => Arc::new(PlainConnector),

@@ -1,28 +1,37 @@
-//! The discovery service as a member knows it: how it is connected to, and, if it is one of ours and may be told, the reports
-//! to it.
+//! The discovery service as a member knows it, by its flags or by its peers: how it is connected to, and, if it is one of ours and
+//! may be told, the reports to it.
 //!
-//! Invariant: without a service, or with `--discovery-report=false`, there is no task and nothing is sent.
+//! Invariant: with `--discovery-report=false` there is no task, nothing is sent, and no peer is asked or told where to send.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use quorate_core::bootstrap::Disk;
 use quorate_transport::http_client::{Connector, PlainConnector};
+use quorate_transport::tls::{TlsSettings, Trust};
 use tokio::runtime::Handle;
 
 use super::protection::{Protection, discovery_connector};
 use super::{RunError, beginning, disk};
 use crate::bootstrap::learned_file::LearnedFile;
-use crate::config::{AdvertiseUrl, Config, Fallback, ListenUrl, MemberSource};
-use crate::reports::{Papers, Prober, Reporter, Reports, Service, Teller};
+use crate::config::{AdvertiseUrl, Config, Fallback, ListenUrl};
+use crate::reports::{
+    Connect, Inherited, Papers, Prober, Reporter, Reports, Service, Tally, Target, Teller,
+    Whereabouts, Whom,
+};
 use crate::storage::data_dir::DataDir;
 
 /// See the module.
 pub(super) struct Discovering {
-    /// What opens connections to the service.
+    /// What opens connections to the service that the flags name.
     pub(super) connector: Arc<dyn Connector>,
     /// Where to leave what is to be reported.
     pub(super) reports: Reports,
+    /// Where reports go, for peers that ask.
+    pub(super) whereabouts: Whereabouts,
+    /// How they fare.
+    pub(super) tally: Tally,
     _reporter: Option<Reporter>,
 }
 
@@ -34,37 +43,78 @@ impl Discovering {
         protection: &Protection,
         runtime: &Handle,
     ) -> Result<Self, RunError> {
-        let nowhere = |connector| Self { connector, reports: Reports::default(), _reporter: None };
-        if !matches!(config.discovery.source, MemberSource::Url(_) | MemberSource::Token(_)) {
-            return Ok(nowhere(Arc::new(PlainConnector)));
-        }
-        let connector = match discovery_connector(config, runtime) {
+        let discovery = &config.discovery;
+        let authorities = discovery.tls.as_ref().and_then(authorities);
+        let Some(target) = Target::of_flags(&discovery.source, authorities) else {
+            let inherited = Inherited::new(data_dir.path(), connect(config, runtime));
+            let whom = Whom::Peers(inherited);
+            return Ok(Self::telling(config, protection, runtime, Arc::new(PlainConnector), whom));
+        };
+        let proxy = discovery.proxy.as_ref();
+        let connector = match discovery_connector(proxy, discovery.tls.as_ref(), runtime) {
             Ok(connector) => connector,
             Err(error) if looks_up(config, data_dir) => return Err(error.into()),
             // Files for the forming are often gone after it. Whoever has data needs no service.
             Err(error) => {
                 tracing::warn!(%error, "nothing is reported to the discovery service");
-                return Ok(nowhere(Arc::new(PlainConnector)));
+                return Ok(Self::silent(Arc::new(PlainConnector)));
             }
         };
-        let service = match &config.discovery.source {
-            MemberSource::Url(url) => Service::of_url(url, Arc::clone(&connector)),
-            MemberSource::Token(token) => Service::of_token(token, Arc::clone(&connector)),
-            MemberSource::Flag | MemberSource::Srv(_) => return Ok(nowhere(connector)),
-        };
+        let service = Service::new(&target, Arc::clone(&connector));
+        let whom = Whom::Named(target, service);
+        Ok(Self::telling(config, protection, runtime, connector, whom))
+    }
+
+    fn telling(
+        config: &Config,
+        protection: &Protection,
+        runtime: &Handle,
+        connector: Arc<dyn Connector>,
+        whom: Whom,
+    ) -> Self {
+        let silent = Self::silent(connector);
         if !config.discovery.reports {
-            return Ok(nowhere(connector));
+            return silent;
         }
         let teller = Teller {
-            service,
             own: beginning::as_advertised(config).id,
             client_urls: config.advertise_client_urls.iter().map(ToString::to_string).collect(),
             metrics_urls: metrics_urls(config),
             prober: Prober::new(protection.probing_connector()),
             papers: papers(config, protection),
+            whereabouts: silent.whereabouts.clone(),
+            tally: silent.tally.clone(),
         };
-        let (reports, reporter) = Reports::start(teller, runtime);
-        Ok(Self { connector, reports, _reporter: Some(reporter) })
+        let (reports, reporter) = Reports::start(teller, whom, runtime);
+        Self { reports, _reporter: Some(reporter), ..silent }
+    }
+
+    fn silent(connector: Arc<dyn Connector>) -> Self {
+        let (whereabouts, tally) = (Whereabouts::default(), Tally::default());
+        Self { connector, reports: Reports::default(), whereabouts, tally, _reporter: None }
+    }
+}
+
+/// How a service is connected to that another member tells of: by this member's own flags as far as they say, else by the authorities
+/// that came along, else by the system's.
+fn connect(config: &Config, runtime: &Handle) -> Connect {
+    let (proxy, own) = (config.discovery.proxy.clone(), config.discovery.tls.clone());
+    let runtime = runtime.clone();
+    Box::new(move |target| {
+        let told = || {
+            let trust = target.authorities().map(|path| Trust::Bundle(path.to_owned()));
+            TlsSettings::dialling("discovery", None, trust.unwrap_or(Trust::System))
+        };
+        let tls = target.is_tls().then(|| own.clone().unwrap_or_else(told));
+        discovery_connector(proxy.as_ref(), tls.as_ref(), &runtime)
+    })
+}
+
+/// The authorities that the flags name.
+fn authorities(settings: &TlsSettings) -> Option<PathBuf> {
+    match &settings.trust {
+        Trust::Bundle(path) => Some(path.clone()),
+        Trust::System | Trust::Anybody => None,
     }
 }
 

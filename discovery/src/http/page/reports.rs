@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::{escape, push, time};
 use crate::registry::report::{Progress, Reach, Report};
-use crate::registry::status::MemberStatus;
-use crate::registry::{MemberKey, Moment, Status};
+use crate::registry::status::Reporter;
+use crate::registry::{MemberKey, Moment, News, Status};
 
 /// A clock that is off by more than this is worth a word.
 const CLOCK_OFFSET_MS_MAX: u64 = 1000;
 /// A member that waits reports every few seconds.
 const SILENT_WAITING: Duration = Duration::from_secs(30);
-/// One that runs does every half minute, and pauses longer after this service was away.
-const SILENT_RUNNING: Duration = Duration::from_secs(150);
+/// One that runs does every four minutes, and pauses as long after this service was away.
+const SILENT_RUNNING: Duration = Duration::from_secs(600);
 /// Milliseconds of a second.
 const MS_PER_S: f64 = 1000.0;
 
@@ -43,23 +43,22 @@ pub(super) fn cells(out: &mut String, report: &Report, now: Moment) {
 
 /// Who reaches whom: a line for each member that has tried, a column for each that was tried.
 pub(super) fn reach(out: &mut String, status: &Status) {
-    let has_tried = |member: &&MemberStatus| {
-        member.report.as_ref().is_some_and(|report| !report.sent.reach.is_empty())
-    };
-    let tried: Vec<&MemberStatus> = status.members.iter().filter(has_tried).collect();
+    let has_tried =
+        |member: &Reporter<'_>| member.report.is_some_and(|report| !report.sent.reach.is_empty());
+    let tried: Vec<Reporter<'_>> = status.reporters().filter(has_tried).collect();
     if tried.is_empty() {
         return;
     }
     out.push_str(
         "<h2>Who reaches whom</h2><div class=\"scroll\"><table class=\"matrix\"><thead><tr><th>from \\ to</th>",
     );
-    for to in &status.members {
-        push(out, format_args!("<th>{}</th>", escape(&to.name)));
+    for to in status.reporters() {
+        push(out, format_args!("<th>{}</th>", escape(to.name)));
     }
     out.push_str("</tr></thead><tbody>");
     for from in tried {
-        push(out, format_args!("<tr><th>{}</th>", escape(&from.name)));
-        for to in &status.members {
+        push(out, format_args!("<tr><th>{}</th>", escape(from.name)));
+        for to in status.reporters() {
             push(out, format_args!("<td>{}</td>", cell(from, to)));
         }
         out.push_str("</tr>");
@@ -67,12 +66,12 @@ pub(super) fn reach(out: &mut String, status: &Status) {
     out.push_str("</tbody></table></div>");
 }
 
-/// Everything that somebody has to look at, in sentences.
+/// Everything that somebody has to look at, in sentences. Of who has left the cluster nothing is to be done.
 pub(super) fn problems(out: &mut String, status: &Status) {
     let mut found = Vec::new();
-    for member in &status.members {
-        if let Some(report) = &member.report {
-            problems_of(&mut found, member, report, status);
+    for member in status.reporters() {
+        if let Some(report) = member.report {
+            problems_of(&mut found, member.name, report, status);
         }
     }
     if !found.is_empty() {
@@ -86,8 +85,25 @@ pub(super) fn problems(out: &mut String, status: &Status) {
     }
 }
 
-fn problems_of(found: &mut Vec<String>, member: &MemberStatus, report: &Report, status: &Status) {
-    let name = escape(&member.name);
+/// How many have started, and whether what is told of the cluster is old.
+pub(super) fn news(out: &mut String, status: &Status) {
+    if let Some((started, all)) = status.started() {
+        push(out, format_args!("<p>{started} of {all} have started.</p>"));
+    }
+    if status.news == Some(News::Stale) {
+        let since = status.last_report.as_deref().map(time).unwrap_or_default();
+        push(
+            out,
+            format_args!(
+                "<p class=\"verdict bad\">No member has reported since {since}. Who is in the cluster, here, in DNS and in the feed for \
+                 Prometheus, is what was known then. Members that do not reach this service say so in their log.</p>"
+            ),
+        );
+    }
+}
+
+fn problems_of(found: &mut Vec<String>, name: &str, report: &Report, status: &Status) {
+    let name = escape(name);
     let certificates = &report.sent.certificate_problems;
     for reach in report.sent.reach.iter().filter(|reach| !reach.ok) {
         let to = name_of(&reach.member, status);
@@ -122,12 +138,12 @@ fn name_of<'a>(member: &'a MemberKey, status: &'a Status) -> &'a str {
     found.map_or(member.as_str(), |(_, name)| name)
 }
 
-fn cell(from: &MemberStatus, to: &MemberStatus) -> String {
+fn cell(from: Reporter<'_>, to: Reporter<'_>) -> String {
     if from.id == to.id {
         return "<span class=\"quiet\">-</span>".to_owned();
     }
     let reaches = from.report.iter().flat_map(|report| &report.sent.reach);
-    match reaches.into_iter().find(|reach| reach.member == to.id) {
+    match reaches.into_iter().find(|reach| reach.member == *to.id) {
         None => "<span class=\"quiet\">not tried yet</span>".to_owned(),
         Some(Reach { ok: false, detail, .. }) => {
             format!("<span class=\"bad\" title=\"{}\">no</span>", escape(detail))
@@ -190,6 +206,7 @@ fn span(length: Duration) -> String {
 mod tests {
     use super::*;
     use crate::registry::report::Sent;
+    use crate::registry::status::MemberStatus;
 
     const NOW: Moment = Moment(1_800_000_000_000);
 
@@ -202,6 +219,7 @@ mod tests {
             index: 2,
             registered: NOW.to_string(),
             started: None,
+            left: false,
             report: Some(Report { at, clock_offset_ms: Some(offset), sent }),
         }
     }
@@ -222,7 +240,28 @@ mod tests {
             members,
             initial_cluster: None,
             membership: None,
+            joined: Vec::new(),
+            news: None,
+            last_report: None,
         }
+    }
+
+    #[test]
+    fn old_news_is_called_old_and_who_has_left_is_no_problem() {
+        let gone = member("a", "one", Sent::default(), Duration::from_secs(900), 0);
+        let mut shown = status(vec![MemberStatus { left: true, ..gone }]);
+        let page = |shown: &Status| {
+            let mut page = String::new();
+            news(&mut page, shown);
+            problems(&mut page, shown);
+            page
+        };
+        assert_eq!(page(&shown), "");
+        shown.news = Some(News::Stale);
+        shown.last_report = Some("then".to_owned());
+        assert!(page(&shown).contains("No member has reported since <time datetime=\"then\""));
+        shown.members[0].left = false;
+        assert!(page(&shown).contains("<b>one</b> has been silent for 15 min"));
     }
 
     #[test]
@@ -242,7 +281,7 @@ mod tests {
         let two = Sent { reach: vec![reach("a", true, "")], ..Sent::default() };
         let shown = status(vec![
             member("a", "one", one, Duration::from_secs(3), 0),
-            member("b", "two", two, Duration::from_secs(600), -4200),
+            member("b", "two", two, Duration::from_secs(660), -4200),
         ]);
         let mut page = String::new();
         reports_of(&mut page, &shown);
@@ -252,9 +291,9 @@ mod tests {
             "<b>one</b> does not reach <b>two</b>: two&#39;s certificate expired",
             "<b>one</b>, certificates: its own expires in 2 days",
             "The clock of <b>two</b> is 4.2 s behind",
-            "<b>two</b> has been silent for 10 min",
+            "<b>two</b> has been silent for 11 min",
             "yes</span> <small>&lt; 1 ms",
-            "silent for 10 min</span>",
+            "silent for 11 min</span>",
             "2 problems",
         ] {
             assert!(page.contains(expected), "{expected:?} is not in\n{page}");

@@ -170,7 +170,14 @@ impl ResponseParser {
     }
 
     fn begin_body(&mut self, head: &[u8]) -> Result<(), Malformed> {
-        let mut lines = head.split(|byte| *byte == b'\n');
+        let mut ends = memchr::memchr_iter(b'\n', head);
+        let mut begin = 0;
+        let mut lines = std::iter::from_fn(|| {
+            let end = ends.next()?;
+            let line = head.get(begin..end);
+            begin = end + 1;
+            line
+        });
         let status_line = lines.next().unwrap_or_default();
         self.status = status_of(status_line)?;
         self.closes = status_line.starts_with(b"HTTP/1.0");
@@ -262,8 +269,10 @@ fn take_body(data: &[u8], left: u64, body: &mut impl FnMut(&[u8])) -> (usize, u6
 
 /// The place after the blank line, looking from `from` on.
 fn head_end(data: &[u8], from: usize) -> Option<usize> {
-    let tail = data.get(from..)?;
-    tail.windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 4)
+    // Line ends are rarer than bytes.
+    memchr::memchr_iter(b'\n', data.get(from..)?)
+        .map(|at| from + at + 1)
+        .find(|&end| data.get(from..end).is_some_and(|tail| tail.ends_with(b"\r\n\r\n")))
 }
 
 fn status_of(line: &[u8]) -> Result<u16, Malformed> {

@@ -1,5 +1,7 @@
 //! A machine too many that was told to be a proxy: it serves clients, watches too, outlives members and can be started again.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
@@ -88,4 +90,59 @@ fn without_members_it_says_so() {
     assert_eq!(answer.status, 503);
     let text = answer.json()["message"].to_string();
     assert!(text.contains("no member of the cluster answers this proxy"), "{text}");
+}
+
+/// A member as far as a proxy looks: it names itself as its own client URL, and answers each request with the head that it came with.
+fn telling_head() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut head = String::new();
+                let mut lines = BufReader::new(&stream);
+                while lines.read_line(&mut head).is_ok_and(|read| read > 2) {}
+                let body = if head.starts_with("GET /members ") {
+                    format!(
+                        "[{{\"peerURLs\":[\"http://{address}\"],\"clientURLs\":[\"http://{address}\"]}}]"
+                    )
+                } else {
+                    head
+                };
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = (&stream).write_all(answer.as_bytes());
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn members_are_told_whom_a_request_is_from() {
+    let service = Scripted::start("1", |_, _| None);
+    service.register("1f", &format!("there=http://{}", telling_head()));
+    let flags = [format!("--discovery={}", service.url()), "--discovery-fallback=proxy".to_owned()];
+    let more = finding(1, &flags);
+    let proxy = more.member(0);
+    proxy.start();
+    let head = |request: &Request| {
+        let mut head = String::new();
+        wait_until("the member is asked", SOON, || {
+            let answer = proxy.http().send(request);
+            head = answer.map(|it| it.text().to_ascii_lowercase()).unwrap_or_default();
+            head.starts_with("get /v2/keys/a")
+        });
+        head.lines()
+            .filter(|line| line.starts_with("x-forwarded-for"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let plain = Request::get("/v2/keys/a");
+    assert_eq!(head(&plain), ["x-forwarded-for: 127.0.0.1"]);
+    // Whoever was before this proxy stays in front.
+    let forwarded = plain.header("X-Forwarded-For", "192.0.2.7");
+    assert_eq!(head(&forwarded), ["x-forwarded-for: 192.0.2.7, 127.0.0.1"]);
 }

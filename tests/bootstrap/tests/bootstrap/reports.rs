@@ -219,6 +219,13 @@ fn without_the_service_members_live_on_and_when_it_is_back_they_report() {
     assert_eq!(added.expect("an answer").status, 201);
     let line = "the discovery service takes no reports";
     wait_for_log(&first, line);
+    let failing = || {
+        let page = first.http().send(&Request::get("/metrics")).map(|it| it.text());
+        let page = page.unwrap_or_default();
+        let line = page.lines().find_map(|it| it.strip_prefix("quorate_reports_failing_seconds "));
+        line.and_then(|it| it.parse::<f64>().ok())
+    };
+    assert!(failing().is_some_and(|seconds| seconds > 0.0));
     assert_eq!(first.keys().put("/without", "it").expect("an answer").status, 201);
     service.process().start();
     service.process().wait_ready(SOON);
@@ -227,9 +234,31 @@ fn without_the_service_members_live_on_and_when_it_is_back_they_report() {
     });
     assert_eq!(report["membership"]["members"].as_array().map(Vec::len), Some(4), "{report}");
     wait_for_log(&first, "takes this member's reports again");
+    assert_eq!(failing(), Some(0.0));
     for member in cluster.members() {
         assert!(member.log_text().matches(line).count() <= 1, "{}", member.log_tail());
     }
+}
+
+#[test]
+fn what_a_member_publishes_anew_stands_under_a_larger_index() {
+    let service = Service::start(&[]);
+    let token = service.token(2);
+    let cluster = by_url(2, &token);
+    cluster.start();
+    assert_one_cluster(&cluster);
+    let (first, second) = (cluster.member(0), cluster.member(1));
+    let names = |report: &Value, what: &str| report["membership"].to_string().contains(what);
+    let all = format!("{}\"", second.client_url());
+    let before = wait_for_report(&service, &token, &first, "both", |it| names(it, &all));
+    // No change of who is a member, and still another list.
+    let port = second.client_address().port();
+    set_flag(&second, "advertise-client-urls", &format!("http://localhost:{port}"));
+    second.restart();
+    let after =
+        wait_for_report(&service, &token, &first, "the other URL", |it| names(it, "//localhost:"));
+    let index = |report: &Value| report["membership"]["index"].as_u64();
+    assert!(index(&after) > index(&before), "{before} {after}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use quorate_bootstrap_tests::{DnsServer, skip_without_dnsmasq};
 use quorate_client::client_services;
-use quorate_harness::{Cluster, Member, Request};
+use quorate_harness::{Cluster, Member, Program, Request};
 use quorate_transport::dns::Dns;
 
 use crate::{assert_one_cluster, finding, refusal, set_flag, wait_for_log};
@@ -226,4 +226,49 @@ async fn clients_find_the_cluster_by_their_own_records() {
     server.stop();
     let error = client_services(&dns, "example.test", None).await.expect_err("no server");
     assert!(error.to_string().contains("cannot look up _etcd-client"), "{error}");
+}
+
+/// A running cluster that knows itself by addresses, and one more member that is listed by names, `names` of the last of them.
+fn joins_by_names(names: &str) -> (Cluster, DnsServer, std::sync::Arc<Member>) {
+    let cluster = Cluster::builder(Program::Quorate).members(2).start();
+    let joiner = cluster.prepare_joiner(&[]);
+    let lines =
+        hosts(&cluster).into_iter().filter(|line| !line.contains("=m3.")).chain([names.to_owned()]);
+    let dns = DnsServer::start(&lines.collect::<Vec<_>>());
+    let body = format!("{{\"peerURLs\":[\"{}\"]}}", joiner.peer_url());
+    let add = Request::new("POST", "/v2/members").body("application/json", body);
+    assert_eq!(cluster.http().send(&add).expect("an answer").status, 201);
+    let url = |it: &std::sync::Arc<Member>| {
+        format!("{0}=http://{0}.example.test:{1}", it.name(), it.peer_address().port())
+    };
+    let list: Vec<String> = cluster.members().iter().map(url).collect();
+    set_flag(&joiner, "initial-cluster", &list.join(","));
+    set_flag(&joiner, "dns-server", &dns.address().to_string());
+    let own = format!("http://m3.example.test:{}", joiner.peer_address().port());
+    set_flag(&joiner, "initial-advertise-peer-urls", &own);
+    (cluster, dns, joiner)
+}
+
+#[test]
+fn a_list_of_names_is_compared_with_a_cluster_of_addresses_by_the_server_in_use() {
+    if skip_without_dnsmasq() {
+        return;
+    }
+    let (cluster, _dns, joiner) = joins_by_names("host-record=m3.example.test,127.0.0.1");
+    joiner.start();
+    assert_one_cluster(&cluster);
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_told_with_what_it_was_compared_to() {
+    if skip_without_dnsmasq() {
+        return;
+    }
+    let (cluster, mut dns, joiner) = joins_by_names("host-record=other.example.test,127.0.0.1");
+    joiner.start();
+    let port = joiner.peer_address().port();
+    wait_for_log(&joiner, &format!("cannot compare http://m3.example.test:{port} (no address)"));
+    wait_for_log(&joiner, &format!("no address is known of http://m3.example.test:{port}"));
+    dns.change(&hosts(&cluster));
+    assert_one_cluster(&cluster);
 }

@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use quorate_discovery_tests::{FORMED_WITHIN, READY_WITHIN, Service, assert_one_cluster, nodes};
+use quorate_discovery_tests::{
+    FORMED_WITHIN, READY_WITHIN, Service, assert_one_cluster, nodes, nodes_of,
+};
 use quorate_harness::{Cluster, Program, Request, skip_without_etcd, wait_until};
 
 #[test]
@@ -45,6 +47,52 @@ fn etcd_nodes_form_over_https() {
         curl("/metrics")
             .contains("quorate_discovery_tls_expiry_timestamp_seconds{what=\"certificate\"}")
     );
+}
+
+#[test]
+fn members_that_joined_later_report_over_https_by_the_authorities_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    make_certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let service = Service::prepare(&[]);
+    let mut flags = service.process().flags();
+    let url = service.process().client_url().replace("http://", "https://");
+    flags[0] = format!("--listen-url={url}");
+    flags.push(format!("--cert-file={}", file("server.pem")));
+    flags.push(format!("--key-file={}", file("server.key")));
+    service.process().set_flags(flags);
+    service.process().start();
+    let curl = |secret: &str, target: &str| {
+        let mut command = Command::new("curl");
+        command.args([
+            "-sS",
+            "--cacert",
+            &file("ca.pem"),
+            "-H",
+            &format!("Authorization: Bearer {secret}"),
+        ]);
+        String::from_utf8(command.arg(format!("{url}{target}")).output().unwrap().stdout).unwrap()
+    };
+    wait_until("it answers", READY_WITHIN, || curl("", "/readyz") == "ok\n");
+    let discovery = curl("", "/new?size=1");
+    let secret = discovery.rsplit('/').next().unwrap().to_owned();
+    let cluster = nodes_of(Program::Quorate, &discovery, 1);
+    let founder = cluster.member(0);
+    let mut flags = founder.flags();
+    flags.push(format!("--discovery-cacert={}", file("ca.pem")));
+    founder.set_flags(flags);
+    founder.start();
+    founder.wait_ready(FORMED_WITHIN);
+    let joiner = cluster.prepare_joiner(&[]);
+    let body = format!("{{\"peerURLs\":[\"{}\"]}}", joiner.peer_url());
+    let add = Request::new("POST", "/v2/members").body("application/json", body);
+    assert_eq!(founder.http().send(&add).unwrap().status, 201);
+    joiner.start();
+    joiner.wait_ready(FORMED_WITHIN);
+    wait_until("it reports", FORMED_WITHIN, || {
+        let status = curl(&secret, "/v1/tokens/-");
+        status.contains("\"joined\":[{") && status.contains(&joiner.client_url())
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::MemberId;
 use quorate_core::bootstrap::{
-    Answer, Disk, Facts, FormationHash, Incarnation, Intent, Listed, Start, decide,
+    Answer, Disk, Facts, FormationHash, Incarnation, Intent, Listed, Places, Start, decide,
 };
 use quorate_server::peer_api::formation::Announcement;
 
@@ -58,6 +58,7 @@ fn facts(intent: Intent, answer: Answer) -> Facts {
         listed,
         token: "t".to_owned(),
         answers,
+        places: Places::default(),
     }
 }
 
