@@ -4,6 +4,7 @@
 mod dialogue;
 mod dns;
 mod etcd_nodes;
+mod follow;
 mod native;
 mod page;
 mod prometheus;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use quorate_harness::{Member, Owned, Port, eventually, openssl};
-use quorate_tls_tests::{Curl, SOON, Secured, Site, counted, metric, set_flags};
+use quorate_tls_tests::{Curl, SOON, Site, counted, metric, set_flags};
 
 use crate::skip_without_openssl;
 
