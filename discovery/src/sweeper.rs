@@ -34,7 +34,7 @@ pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
     let (store, layout) = (service.store(), service.layout());
     let listed = store.list(layout.tokens()).await?;
     let mut counts: BTreeMap<Stage, i64> = Stage::ALL.iter().map(|stage| (*stage, 0)).collect();
-    let mut clusters: BTreeMap<News, i64> = News::ALL.iter().map(|news| (*news, 0)).collect();
+    let mut sealed = Vec::new();
     let mut forgotten = 0;
     let total = listed.len();
     for (name, stored) in listed {
@@ -50,7 +50,7 @@ pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
             let stage = token.stage(now());
             *counts.entry(stage).or_default() += 1;
             if stage == Stage::Sealed {
-                *clusters.entry(news(service, &token).await?).or_default() += 1;
+                sealed.push(token);
             }
             continue;
         }
@@ -62,15 +62,25 @@ pub async fn sweep<S: Store>(service: &Service<S>) -> Result<u64, StoreError> {
     for (stage, count) in counts {
         service.metrics().tokens(stage, count);
     }
-    for (news, count) in clusters {
-        service.metrics().clusters(news, count);
-    }
     service.metrics().swept(forgotten);
     service.note_tokens(total.saturating_sub(usize::try_from(forgotten).unwrap_or(0)));
+    // Last, since it takes a question for each: nothing else waits for it or fails with it.
+    for (news, count) in news(service, &sealed).await? {
+        service.metrics().clusters(news, count);
+    }
     Ok(forgotten)
 }
 
-async fn news<S: Store>(service: &Service<S>, token: &Token) -> Result<News, StoreError> {
-    let reports = service.reports(token).await.map_err(|error| StoreError(error.to_string()))?;
-    Ok(News::of(token, &reports, now()))
+/// How many clusters there are of which kind of news. Ends with the first that cannot be read: the store is away.
+async fn news<S: Store>(
+    service: &Service<S>,
+    sealed: &[Token],
+) -> Result<BTreeMap<News, i64>, StoreError> {
+    let mut clusters: BTreeMap<News, i64> = News::ALL.iter().map(|news| (*news, 0)).collect();
+    for token in sealed {
+        let reports = service.reports(token).await;
+        let reports = reports.map_err(|error| StoreError(error.to_string()))?;
+        *clusters.entry(News::of(token, &reports, now())).or_default() += 1;
+    }
+    Ok(clusters)
 }

@@ -1,8 +1,8 @@
 //! Members that joined a formed cluster later: they have no entry, and report all the same.
 //!
 //! Invariants: one is let in only by the word of those who are known already, the newest list of members that they gave; so a cluster all
-//! of whose founders were replaced one after the other is followed on, and a stranger stays one, whatever secret it holds. A token has
-//! at most [`JOINED_MAX`] of them, and one that is let in has no more rights than to report.
+//! of whose founders were replaced one after the other is followed on. Whoever holds the join secret can speak as any member: this
+//! keeps out IDs that nobody knows, and what secrets keep out is decided before. A token has at most [`JOINED_MAX`] of them, and one that is let in has no more rights than to report.
 
 use std::collections::BTreeMap;
 

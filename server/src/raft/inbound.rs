@@ -181,10 +181,14 @@ impl PeerServer {
         }
     }
 
-    /// A secret is among it: who has not been seen in the list of members is not told, though it may link to this one.
+    /// A secret is among it: who is not in the list of members, with the data directory it lives in, is not told, though it may link
+    /// to this one.
     fn reporting(&self, from: MemberId) -> Reply {
-        if self.replica.view(|machine, _| machine.members().member(from).is_none()) {
-            return Err(format!("{from} is no member as far as this one knows"));
+        let lives = |machine: &quorate_core::Machine| {
+            machine.members().member(from).is_some_and(|member| member.incarnation.is_some())
+        };
+        if !self.replica.view(|machine, _| lives(machine)) {
+            return Err(format!("{from} is no member that has started, as far as this one knows"));
         }
         Ok(self.reporting.message().encode_to_vec().into())
     }

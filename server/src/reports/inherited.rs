@@ -83,7 +83,7 @@ impl Inherited {
     /// Asks each of them once.
     pub(super) async fn ask_once(&self, peers: &dyn Peers) -> Option<(Target, Arc<dyn Connector>)> {
         let said = peers.ask().await.filter(|said| !said.secret.is_empty())?;
-        match self.keep(&said) {
+        match self.keep(said).await {
             Ok(target) => self.connected(target),
             Err(error) => {
                 tracing::warn!(%error, "what another member says of the discovery service cannot be used");
@@ -102,15 +102,27 @@ impl Inherited {
         }
     }
 
-    fn keep(&self, said: &ReportTarget) -> io::Result<Target> {
-        let has_authorities = !said.authorities.is_empty();
-        let target = self.target(said, has_authorities)?;
-        if has_authorities {
-            replace_file(&self.dir, AUTHORITIES, &said.authorities)?;
+    /// Forgets what was told: the flags say otherwise now, and a secret that nobody uses is not to lie about.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn forget(dir: &Path) -> io::Result<()> {
+        for name in [NAME, AUTHORITIES] {
+            match std::fs::remove_file(dir.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
-        let ReportTarget { secret, prefix, endpoints, .. } = said.clone();
-        let contents = Contents { secret, prefix, endpoints, has_authorities };
-        replace_file(&self.dir, NAME, &serde_json::to_vec(&contents)?)?;
+        Ok(())
+    }
+
+    async fn keep(&self, said: ReportTarget) -> io::Result<Target> {
+        let has_authorities = !said.authorities.is_empty();
+        let target = self.target(&said, has_authorities)?;
+        let dir = self.dir.clone();
+        // Files are synced, and clients are served on this thread.
+        let written = tokio::task::spawn_blocking(move || write(&dir, said));
+        written.await.map_err(io::Error::other)??;
         Ok(target)
     }
 
@@ -137,6 +149,16 @@ impl Inherited {
         Target::of_message(said, authorities)
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
     }
+}
+
+fn write(dir: &Path, said: ReportTarget) -> io::Result<()> {
+    let ReportTarget { secret, prefix, endpoints, authorities } = said;
+    let has_authorities = !authorities.is_empty();
+    if has_authorities {
+        replace_file(dir, AUTHORITIES, &authorities)?;
+    }
+    let contents = Contents { secret, prefix, endpoints, has_authorities };
+    replace_file(dir, NAME, &serde_json::to_vec(&contents)?)
 }
 
 #[cfg(test)]
@@ -181,6 +203,10 @@ mod tests {
             let mode = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
+        Inherited::forget(dir.path()).unwrap();
+        Inherited::forget(dir.path()).unwrap();
+        assert!(inherited.kept().is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

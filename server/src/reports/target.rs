@@ -36,9 +36,9 @@ pub struct Target {
     pub(super) authorities: Option<PathBuf>,
 }
 
-/// Where this member reports, once it is known that its reports are taken there; for peers that ask. Cheap to clone.
+/// Where this member reports, once its reports are taken there; for peers that ask. Cheap to clone, and no answer needs a file.
 #[derive(Clone, Default)]
-pub struct Whereabouts(Arc<RwLock<Option<Target>>>);
+pub struct Whereabouts(Arc<RwLock<ReportTarget>>);
 
 impl Target {
     /// The service that the flags name; none if they name none.
@@ -136,18 +136,24 @@ impl Target {
 }
 
 impl Whereabouts {
-    /// Reports are taken there.
-    pub(super) fn are(&self, target: &Target) {
-        if self.0.read().as_ref() != Some(target) {
-            *self.0.write() = Some(target.clone());
+    /// A report was just taken there. Authorities that were renewed since are told from now on.
+    pub(super) async fn are(&self, target: &Target) {
+        let target = target.clone();
+        // The file may be on a disk that hangs, and who answers peers must not.
+        if let Ok(message) = tokio::task::spawn_blocking(move || target.message()).await {
+            *self.0.write() = message;
         }
+    }
+
+    /// Nothing has been taken there for long: others are not sent there.
+    pub(super) fn are_unknown(&self) {
+        *self.0.write() = ReportTarget::default();
     }
 
     /// What a member of this cluster is answered; nothing while this one does not know.
     #[must_use]
     pub fn message(&self) -> ReportTarget {
-        let target = self.0.read().clone();
-        target.map_or_else(ReportTarget::default, |target| target.message())
+        self.0.read().clone()
     }
 }
 
@@ -177,13 +183,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_one_member_says_another_understands() {
+    #[tokio::test]
+    async fn what_one_member_says_another_understands() {
         let target = Target::of_message(&message(), None).unwrap();
         let whereabouts = Whereabouts::default();
         assert_eq!(whereabouts.message(), ReportTarget::default());
-        whereabouts.are(&target);
+        whereabouts.are(&target).await;
         assert_eq!(whereabouts.message(), message());
+        whereabouts.are_unknown();
+        assert_eq!(whereabouts.message(), ReportTarget::default());
     }
 
     #[test]

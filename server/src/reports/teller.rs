@@ -64,7 +64,7 @@ pub enum Whom {
 struct Told {
     progress: Progress,
     membership: Option<Membership>,
-    /// What was taken last, and when.
+    /// What was taken last, and when it was so.
     message: Option<(Message, Instant)>,
 }
 
@@ -79,19 +79,21 @@ impl Teller {
         loop {
             let now = facts.borrow_and_update().clone();
             let takes = inherited.is_some() || now.takes;
-            if takes {
-                self.whereabouts.are(&target);
-            }
-            let Some((id, message)) = self.compose(&now, takes, &mut told).await else {
+            let Some((id, message, at)) = self.compose(&now, takes, &mut told).await else {
                 if facts.changed().await.is_err() {
                     return;
                 }
                 continue;
             };
             let is_running = told.progress == Progress::Started;
-            let pause = if reception.is_failing() || told.is_news(&message, Instant::now()) {
+            let pause = if reception.is_failing() || told.is_news(&message, at) {
                 let sent = service.put(id, &message).await;
-                told.message = sent.is_ok().then(|| (message, Instant::now()));
+                if sent.is_ok() {
+                    self.whereabouts.are(&target).await;
+                } else if reception.is_failing_for(ASK_AGAIN_AFTER) {
+                    self.whereabouts.are_unknown();
+                }
+                told.message = sent.is_ok().then_some((message, at));
                 reception.note(sent, is_running)
             } else {
                 period(is_running)
@@ -135,13 +137,13 @@ impl Teller {
         Some((target, service, Some(inherited)))
     }
 
-    /// What there is to tell; nothing while nobody takes it, or while this member has no place at the service.
+    /// What there is to tell, and when it was so; nothing while nobody takes it, or while this member has no place at the service.
     async fn compose(
         &self,
         facts: &Facts,
         takes: bool,
         told: &mut Told,
-    ) -> Option<(MemberId, Message)> {
+    ) -> Option<(MemberId, Message, Instant)> {
         let id = facts.running.as_ref().map_or(self.own, |running| running.id());
         let is_registered = facts.known.iter().any(|known| known.id == id);
         if !takes || !(is_registered || facts.running.is_some()) {
@@ -161,9 +163,11 @@ impl Teller {
             Progress::Started => (self.client_urls.clone(), self.metrics_urls.clone()),
             Progress::Waiting | Progress::Starting => Default::default(),
         };
+        // Both clocks at once: however long the service takes for its answer, that is no step of the clock.
+        let (at, clock_ms) = (Instant::now(), clock_ms());
         let message = Message {
             progress: told.progress,
-            clock_ms: clock_ms(),
+            clock_ms,
             program: concat!("quorate-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             reach,
             certificate_problems: self.papers.problems().into_iter().chain(theirs).collect(),
@@ -171,7 +175,7 @@ impl Teller {
             metrics_urls,
             membership: told.membership.clone(),
         };
-        Some((id, message.bounded()))
+        Some((id, message.bounded(), at))
     }
 }
 

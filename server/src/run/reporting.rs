@@ -1,7 +1,8 @@
 //! The discovery service as a member knows it, by its flags or by its peers: how it is connected to, and, if it is one of ours and
 //! may be told, the reports to it.
 //!
-//! Invariant: with `--discovery-report=false` there is no task, nothing is sent, and no peer is asked or told where to send.
+//! Invariant: with `--discovery-report=false` there is no task, nothing is sent, no peer is asked or told where to send, and what one
+//! told before is forgotten.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use tokio::runtime::Handle;
 use super::protection::{Protection, discovery_connector};
 use super::{RunError, beginning, disk};
 use crate::bootstrap::learned_file::LearnedFile;
-use crate::config::{AdvertiseUrl, Config, Fallback, ListenUrl};
+use crate::config::{AdvertiseUrl, Config, Fallback, ListenUrl, MemberSource};
 use crate::reports::{
     Connect, Inherited, Papers, Prober, Reporter, Reports, Service, Tally, Target, Teller,
     Whereabouts, Whom,
@@ -44,6 +45,12 @@ impl Discovering {
         runtime: &Handle,
     ) -> Result<Self, RunError> {
         let discovery = &config.discovery;
+        let is_told = matches!(discovery.source, MemberSource::Flag | MemberSource::Srv(_));
+        if (!discovery.reports || !is_told)
+            && let Err(error) = Inherited::forget(data_dir.path())
+        {
+            tracing::warn!(%error, "what other members said of their discovery service cannot be removed from the data directory");
+        }
         let authorities = discovery.tls.as_ref().and_then(authorities);
         let Some(target) = Target::of_flags(&discovery.source, authorities) else {
             let inherited = Inherited::new(data_dir.path(), connect(config, runtime));
