@@ -87,6 +87,23 @@ impl Client {
     async fn call(&self, kind: Kind, body: Vec<u8>, timeout: Duration) -> Rpc<bytes::Bytes> {
         self.network.links.call(self.target, kind, body.into(), timeout).await.map_err(rpc_error)
     }
+
+    /// Asks for a vote. A peer that cannot be reached is asked once more when it lets this member in, if that is in time: members that are
+    /// started together are ready one after the other, and the next election is an election timeout away.
+    async fn ask_for_vote(&self, kind: Kind, body: Vec<u8>, time: Duration) -> Rpc<bytes::Bytes> {
+        let links = &self.network.links;
+        let (until, body) = (tokio::time::Instant::now() + time, bytes::Bytes::from(body));
+        // From before the question, or a return right after it would go unseen.
+        let returned = links.returns(self.target, kind.class());
+        let asked = links.call(self.target, kind, body.clone(), time).await;
+        if let (Err(SubmitError::NotSent(_)), Some(mut returned)) = (&asked, returned)
+            && let Ok(Ok(())) = tokio::time::timeout_at(until, returned.changed()).await
+        {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            return links.call(self.target, kind, body, left).await.map_err(rpc_error);
+        }
+        asked.map_err(rpc_error)
+    }
 }
 
 impl Client {
@@ -159,8 +176,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
     ) -> Rpc<VoteResponse<TypeConfig>> {
         self.network.elections.stands();
         let leader_lost = self.network.takeover.justifies(rpc.vote.leader_id.term);
-        let reply =
-            self.call(Kind::Vote, wire::encode_vote(&rpc, leader_lost), option.hard_ttl()).await?;
+        let body = wire::encode_vote(&rpc, leader_lost);
+        let reply = self.ask_for_vote(Kind::Vote, body, option.hard_ttl()).await?;
         wire::decode_vote_reply(reply).map_err(bad_reply)
     }
 
@@ -170,8 +187,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         option: RPCOption,
     ) -> Rpc<VoteResponse<TypeConfig>> {
         self.network.elections.stands();
-        let reply =
-            self.call(Kind::PreVote, wire::encode_vote(&rpc, false), option.hard_ttl()).await?;
+        let body = wire::encode_vote(&rpc, false);
+        let reply = self.ask_for_vote(Kind::PreVote, body, option.hard_ttl()).await?;
         wire::decode_vote_reply(reply).map_err(bad_reply)
     }
 
