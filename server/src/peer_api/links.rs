@@ -143,11 +143,7 @@ impl Links {
             let answer = match answer {
                 Some(Ok(answer)) => answer,
                 Some(Err(error)) => return Err(SubmitError::from(error)),
-                None => {
-                    return Err(SubmitError::NotSent(format!(
-                        "this member knows no way to member {member}"
-                    )));
-                }
+                None => return Err(no_way_to(member)),
             };
             let answer =
                 tokio::time::timeout(timeout, answer).await.unwrap_or(Err(LinkError::TimedOut));
@@ -167,6 +163,23 @@ impl Links {
         timeout: Duration,
     ) -> Result<Bytes, SubmitError> {
         self.submit(member, kind, body, timeout).await
+    }
+
+    /// Like `call`; a member that cannot be reached is called once more when it can, if that is in time.
+    ///
+    /// # Errors
+    /// See [`SubmitError`].
+    pub async fn call_when_back(
+        &self,
+        member: MemberId,
+        kind: Kind,
+        body: Bytes,
+        time: Duration,
+    ) -> Result<Bytes, SubmitError> {
+        let peer = self.peers.read().get(&member).map(Arc::clone);
+        let Some(peer) = peer else { return Err(no_way_to(member)) };
+        let called = peer.link(kind.class()).call_when_back(kind as u8, body, time).await;
+        called.map_err(SubmitError::from)
     }
 
     /// Knocks at a member's ports. `Refused` if all of them refuse.
@@ -197,6 +210,10 @@ impl From<LinkError> for SubmitError {
             LinkError::TimedOut | LinkError::Closed | LinkError::Failed(_) => Self::Unknown(text),
         }
     }
+}
+
+fn no_way_to(member: MemberId) -> SubmitError {
+    SubmitError::NotSent(format!("this member knows no way to member {member}"))
 }
 
 async fn knock(url: &str) -> Reachability {

@@ -88,21 +88,11 @@ impl Client {
         self.network.links.call(self.target, kind, body.into(), timeout).await.map_err(rpc_error)
     }
 
-    /// Asks for a vote. A peer that cannot be reached is asked once more when it lets this member in, if that is in time: members that are
-    /// started together are ready one after the other, and the next election is an election timeout away.
+    /// Asks for a vote. Members that are started together are ready one after the other, and the next election is an election timeout
+    /// away: one that is not there yet is asked when it is.
     async fn ask_for_vote(&self, kind: Kind, body: Vec<u8>, time: Duration) -> Rpc<bytes::Bytes> {
         let links = &self.network.links;
-        let (until, body) = (tokio::time::Instant::now() + time, bytes::Bytes::from(body));
-        // From before the question, or a return right after it would go unseen.
-        let returned = links.returns(self.target, kind.class());
-        let asked = links.call(self.target, kind, body.clone(), time).await;
-        if let (Err(SubmitError::NotSent(_)), Some(mut returned)) = (&asked, returned)
-            && let Ok(Ok(())) = tokio::time::timeout_at(until, returned.changed()).await
-        {
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
-            return links.call(self.target, kind, body, left).await.map_err(rpc_error);
-        }
-        asked.map_err(rpc_error)
+        links.call_when_back(self.target, kind, body.into(), time).await.map_err(rpc_error)
     }
 }
 

@@ -17,7 +17,7 @@ use quorate_transport::endpoint::Endpoint;
 use quorate_transport::http_client::{Connector, UpgradeError, Upgraded, upgrade};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Class;
 use super::frame::ReplyError;
@@ -161,6 +161,24 @@ impl PeerLink {
     pub async fn call(&self, kind: u8, body: Bytes, timeout: Duration) -> Result<Bytes, LinkError> {
         let reply = self.submit(kind, body)?;
         tokio::time::timeout(timeout, reply).await.unwrap_or(Err(LinkError::TimedOut))
+    }
+
+    /// Calls the peer; one that cannot be reached, or does not let this member in, is called once more when it does, if that is in time.
+    pub(in crate::peer_api) async fn call_when_back(
+        &self,
+        kind: u8,
+        body: Bytes,
+        time: Duration,
+    ) -> Result<Bytes, LinkError> {
+        let until = Instant::now() + time;
+        // From before the call, or a return right after it would go unseen.
+        let mut returned = self.returns();
+        let called = self.call(kind, body.clone(), time).await;
+        let is_away = matches!(called, Err(LinkError::Unreachable | LinkError::Refused(_)));
+        if !is_away || timeout_at(until, returned.changed()).await.is_err() {
+            return called;
+        }
+        self.call(kind, body, until - Instant::now()).await
     }
 
     /// Queues a call at once, so that the order of submits is the order on the wire, and returns what will be the

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::peer::{Peer, connect_with};
+use super::peer::{ECHO, Peer, connect_with};
 use super::{SOON, echo};
-use crate::peer_api::link::{Class, LinkError, LinkLimits};
+use crate::peer_api::link::{Class, LinkError, LinkLimits, Refusal, RefusalCode};
 
 /// Longer than the test may take: only word of the peer ends it.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -48,4 +48,24 @@ async fn a_return_is_told_and_a_new_connection_to_one_who_never_left_is_not() {
     let _again = Peer::start_at(&endpoint).await;
     tokio::time::timeout(SOON, returns.changed()).await.expect("told").unwrap();
     assert_eq!(echo(&link, "two").await.unwrap(), "two");
+}
+
+#[tokio::test]
+async fn a_call_for_one_who_is_not_ready_is_made_again_when_it_is_and_fails_in_time_if_it_never_is()
+{
+    let peer = Peer::start().await;
+    let refusal = Refusal::new(RefusalCode::NotReady, "it is starting".to_owned());
+    *peer.gate.refusal.lock() = Some(refusal.clone());
+    let limits = LinkLimits::of(Class::Heartbeat);
+    let link = connect_with(&peer, Class::Heartbeat, limits, Default::default());
+    while echo(&link, "refused").await != Err(LinkError::Refused(refusal.clone())) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let short = Duration::from_millis(20);
+    let called = link.call_when_back(ECHO, "never".into(), short).await;
+    assert_eq!(called, Err(LinkError::Refused(refusal)));
+    let mut waiting = std::pin::pin!(link.call_when_back(ECHO, "vote".into(), SOON));
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "it waits for the peer");
+    *peer.gate.refusal.lock() = None;
+    assert_eq!(waiting.await.unwrap(), "vote");
 }
