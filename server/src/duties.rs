@@ -8,22 +8,24 @@ use tokio::task::JoinHandle;
 
 use crate::member::{Member as _, Role};
 use crate::node::{Node, StopReason};
+use crate::pauses::Pauses;
 use crate::storage::log::Space;
 
 /// The version of the v2 API and of all formats that this release speaks, as etcd names it.
 const CLUSTER_VERSION: &str = "3.4.0";
-/// Between two attempts at something that needs a leader.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Between two attempts at something that needs a leader: in a cluster that forms, it is there in milliseconds.
+const RETRY_PAUSES: Pauses = Pauses::between(Duration::from_millis(1), Duration::from_millis(50));
 /// A leader looks for due keys at most this often: an entry per key and instant would only load the log.
 const EXPIRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// A leader looks for due keys at least this often, since a new key may be due before the one it waited for.
 const EXPIRY_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How often a member without a leader knocks at its peers.
 const SEEK_PAUSE: Duration = Duration::from_millis(500);
-/// A member without room that is elected again hands over again after this.
-const MAKE_WAY_PAUSE: Duration = Duration::from_secs(1);
-/// See [`MAKE_WAY_PAUSE`]; what it grows to.
-const MAKE_WAY_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// A member without room that is elected again hands over again after this. If all are full, the leadership must not go in
+/// circles.
+const MAKE_WAY_PAUSES: Pauses = Pauses::between(Duration::from_secs(1), Duration::from_secs(60));
+/// How often a member without room looks whether it leads.
+const ROOM_PAUSE: Duration = Duration::from_millis(250);
 /// How often the links are compared with the membership.
 const LINKS_PAUSE: Duration = Duration::from_millis(50);
 
@@ -42,15 +44,18 @@ pub(crate) fn start(node: &Node) -> Vec<JoinHandle<()>> {
 /// Tells the cluster this member's name and client URLs, once per start; then, if it leads, decides the version.
 async fn publish(node: Node) {
     let command = node.publication();
+    let mut pauses = RETRY_PAUSES;
     // A member that is not in the log yet has nothing to tell; it waits for its own addition to arrive.
     while !node.view(|machine, _| machine.members().member(node.own().member).is_some()) {
-        tokio::time::sleep(RETRY_PAUSE).await;
+        tokio::time::sleep(pauses.next()).await;
     }
+    pauses.reset();
     while let Err(error) = node.propose(command.clone()).await {
         tracing::warn!(%error, "cannot tell the cluster about this member yet");
-        tokio::time::sleep(RETRY_PAUSE).await;
+        tokio::time::sleep(pauses.next()).await;
     }
     tracing::info!(member = %node.own().member, cluster = %node.own().cluster, "published this member's client URLs");
+    pauses.reset();
     while node.view(|machine, _| machine.members().cluster_version().is_none()) {
         if node.status().role == Role::Leader {
             let command = Command::ClusterVersion { version: CLUSTER_VERSION.to_owned() };
@@ -58,7 +63,7 @@ async fn publish(node: Node) {
                 tracing::warn!(%error, "cannot set the cluster's version yet");
             }
         }
-        tokio::time::sleep(RETRY_PAUSE / 10).await;
+        tokio::time::sleep(pauses.next()).await;
     }
     node.published();
     tracing::info!(
@@ -90,8 +95,9 @@ async fn expire(node: Node) {
 /// Opens links to new members and closes those to removed ones.
 async fn keep_links(node: Node) {
     let mut has_greeted = false;
+    let mut pauses = RETRY_PAUSES;
     loop {
-        tokio::time::sleep(LINKS_PAUSE).await;
+        tokio::time::sleep(if has_greeted { LINKS_PAUSE } else { pauses.next() }).await;
         let members: Vec<(MemberId, Vec<String>)> = node.view(|machine, _| {
             machine.members().iter().map(|member| (member.id, member.peer_urls.clone())).collect()
         });
@@ -127,18 +133,16 @@ async fn make_way(node: Node) {
             // The log was closed; this member is stopping.
             return;
         }
-        let mut pause = MAKE_WAY_PAUSE;
+        let mut pauses = MAKE_WAY_PAUSES;
         while *space.borrow() != Space::Ample {
             if node.status().role == Role::Leader {
                 tracing::warn!(
                     "no room for the raft log: handing the leadership to a member that may have some"
                 );
                 node.step_aside().await;
-                tokio::time::sleep(pause).await;
-                // If all are full, the leadership must not go in circles.
-                pause = (pause * 2).min(MAKE_WAY_PAUSE_MAX);
+                tokio::time::sleep(pauses.next()).await;
             } else {
-                tokio::time::sleep(MAKE_WAY_PAUSE / 4).await;
+                tokio::time::sleep(ROOM_PAUSE).await;
             }
         }
     }

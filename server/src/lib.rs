@@ -28,6 +28,7 @@ pub mod logging;
 pub mod member;
 pub mod metrics;
 pub mod node;
+mod pauses;
 pub mod peer_api;
 pub mod proxy;
 pub mod raft;

@@ -230,7 +230,7 @@ pub(crate) async fn start_node(
     logging: LogHandle,
 ) -> Result<Node, RunError> {
     let own = identify(data_dir, decided.plan, decided.started)?;
-    let (log, snapshots) = open_storage(config, data_dir, own, metrics)?;
+    let (log, snapshots) = open_storage(config, data_dir, own, metrics).await?;
     let founders = founders(decided.plan, own, decided.bound);
     let ingredients = Ingredients {
         config: config.clone(),
@@ -330,7 +330,7 @@ fn new_identity(cluster: ClusterId, member: MemberId, incarnation: Incarnation) 
     Identity { cluster: cluster.0, member: member.0, incarnation: incarnation.0, has_log: false }
 }
 
-fn open_storage(
+async fn open_storage(
     config: &Config,
     data_dir: &mut DataDir,
     own: Local,
@@ -339,7 +339,10 @@ fn open_storage(
     let is_new = data_dir.identity().is_none_or(|identity| !identity.has_log);
     let observer = metrics.log_observer();
     let options = LogOptions { create: is_new, observer, ..LogOptions::new(own.cluster.0) };
-    let log = Log::open(data_dir.log_dir(), options)?;
+    let log_dir = data_dir.log_dir().to_owned();
+    // Reading a log, or making one, takes its time: meanwhile peers that are starting are answered.
+    let opened = tokio::task::spawn_blocking(move || Log::open(&log_dir, options)).await;
+    let log = opened.map_err(std::io::Error::other)??;
     let keep = match config.max_snapshots {
         Retention::Unlimited => usize::MAX,
         Retention::Newest(count) => count.get(),

@@ -5,7 +5,6 @@
 //! can cure ends the start at once. What is waited for is logged every few seconds. What a look means is judged by
 //! `quorate_core::discovery`.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,6 +14,7 @@ use quorate_core::discovery::Learned;
 use super::records::Records;
 use super::registry::Registry;
 use super::token_api::TokenApi;
+use crate::pauses::{Pauses, scattered};
 
 /// The first pause after a failed look: most trouble at boot is over in a moment.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -142,13 +142,13 @@ async fn until_complete(
     source: &mut Source<'_>,
     missing: &Mutex<String>,
 ) -> Result<Learned, LearnError> {
-    let mut pause = PAUSE_MIN;
+    let mut pauses = Pauses::between(PAUSE_MIN, PAUSE_MAX);
     loop {
         match source.look(true).await {
             Ok(Look::Complete(learned)) => return Ok(learned),
             Ok(Look::Full(members)) => return Err(LearnError::Full(members)),
             Ok(Look::Incomplete(reason)) => {
-                pause = PAUSE_MIN;
+                pauses.reset();
                 *missing.lock() = reason;
                 source.rest().await;
             }
@@ -156,8 +156,7 @@ async fn until_complete(
             Err(Trouble::Passing(reason)) => {
                 tracing::debug!("a look for the members failed: {reason}");
                 *missing.lock() = reason;
-                tokio::time::sleep(scattered(pause)).await;
-                pause = (pause * 2).min(PAUSE_MAX);
+                tokio::time::sleep(scattered(pauses.next())).await;
             }
         }
     }
@@ -179,27 +178,8 @@ async fn report(begun: Instant, timeout: Option<Duration>, missing: &Mutex<Strin
     }
 }
 
-/// Between half of `pause` and all of it, so that members started together do not come together.
-pub(crate) fn scattered(pause: Duration) -> Duration {
-    // Each `RandomState` has keys of its own, so this is chance enough.
-    let chance = RandomState::new().hash_one(()) % 512;
-    pause * (512 + u32::try_from(chance).unwrap_or_default()) / 1024
-}
-
 fn show(members: &[Listed]) -> String {
     let shown =
         members.iter().map(|member| format!("{} ({})", member.name, member.peer_urls.join(", ")));
     shown.collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_are_scattered_within_their_bounds() {
-        let pauses: Vec<Duration> = (0..50).map(|_| scattered(PAUSE_MAX)).collect();
-        assert!(pauses.iter().all(|pause| (PAUSE_MAX / 2..=PAUSE_MAX).contains(pause)));
-        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
-    }
 }

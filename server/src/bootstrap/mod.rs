@@ -25,11 +25,12 @@ use quorate_transport::dns::Dns;
 use quorate_transport::http_client::Connector;
 
 use crate::config::{AdvertiseUrl, Config, InitialClusterState};
+use crate::pauses::Pauses;
 use crate::peer_api::formation::{Announcement, PROTOCOL, Stage, show_bound};
 use resolve::Resolve;
 
-/// Between two rounds of questions: short at first, since members are mostly started together.
-const ROUND_PAUSE: Duration = Duration::from_millis(15);
+/// Between two rounds of questions: short at first and after a step, since members are mostly started together.
+const ROUND_PAUSES: Pauses = Pauses::between(Duration::from_millis(1), Duration::from_millis(15));
 /// Later on a member is waited for by a person.
 const ROUND_PAUSE_LATER: Duration = Duration::from_millis(250);
 /// When "later" begins.
@@ -243,6 +244,7 @@ pub async fn run(
     let begun = Instant::now();
     let mut reported = begun;
     let mut answers = BTreeMap::new();
+    let mut pauses = ROUND_PAUSES;
     let mut resolve = Resolve::new(plan.dns.clone());
     loop {
         let bound = forming.bound();
@@ -262,6 +264,7 @@ pub async fn run(
             Start::Bind(present) => {
                 write_bound(&present)?;
                 forming.bind(present);
+                pauses.reset();
                 continue;
             }
             Start::Wait { reason } => reason,
@@ -275,8 +278,8 @@ pub async fn run(
             tracing::warn!(waited_s = waited.as_secs(), "still waiting: {reason}");
         }
         if !answers.is_empty() {
-            tokio::time::sleep(if waited < EAGER_FOR { ROUND_PAUSE } else { ROUND_PAUSE_LATER })
-                .await;
+            let is_eager = waited < EAGER_FOR;
+            tokio::time::sleep(if is_eager { pauses.next() } else { ROUND_PAUSE_LATER }).await;
         }
         answers = ask::all(plan, connector).await;
     }

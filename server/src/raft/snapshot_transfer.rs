@@ -18,6 +18,7 @@ use super::network::{bad_reply, rpc_error};
 use super::snapshots::{Snapshots, StoredSnapshot, blocking, loaded};
 use super::types::{SnapshotOf, TypeConfig, VoteOf};
 use super::{Raft, wire};
+use crate::pauses::Pauses;
 use crate::peer_api::link::{FrameReader, FrameWriter, Inbound, ReplyError, Request};
 use crate::peer_api::links::Links;
 use crate::peer_api::messages::{Kind, SnapshotBegin, SnapshotEnd};
@@ -32,7 +33,7 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 /// See [`PIECE_TIMEOUT`].
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Pause after the first failed attempt; doubles with each further one.
+/// Pause after the first failed attempt.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 /// Longest pause. Each attempt reads the whole file, and may carry all of it to a member that then has no room. Shorter than a
 /// link goes on looking for its peer uncalled.
@@ -43,12 +44,12 @@ type Streaming<T> = Result<T, StreamingError<TypeConfig>>;
 /// Paces the attempts to send one member a snapshot. A member that is not there costs little; one that comes back is served at
 /// once.
 pub(super) struct Retries {
-    pause: Duration,
+    pauses: Pauses,
 }
 
 impl Retries {
     pub(super) const fn new() -> Self {
-        Self { pause: RETRY_MIN }
+        Self { pauses: Pauses::between(RETRY_MIN, RETRY_MAX) }
     }
 
     /// Waits after a failed attempt, which `error` ended: until it is time for the next one, or until `returned` changes.
@@ -58,7 +59,7 @@ impl Retries {
         error: &StreamingError<TypeConfig>,
         returned: Option<watch::Receiver<()>>,
     ) {
-        if self.pause == RETRY_MIN {
+        if self.pauses.is_fresh() {
             tracing::warn!(to = %target, %error, "cannot send a snapshot to a member that fell behind; trying on");
         }
         let comes_back = async {
@@ -72,8 +73,8 @@ impl Retries {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(self.pause) => self.pause = (self.pause * 2).min(RETRY_MAX),
-            () = comes_back => self.pause = RETRY_MIN,
+            () = tokio::time::sleep(self.pauses.next()) => {}
+            () = comes_back => self.pauses.reset(),
         }
     }
 }
@@ -244,7 +245,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_member_that_comes_back_ends_the_pause_and_begins_the_series_anew() {
         let (link, returned) = watch::channel(());
-        let mut retries = Retries { pause: RETRY_MAX };
+        let mut retries = Retries::new();
+        while retries.pauses.next() < RETRY_MAX {}
         let comes_back = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             link.send_replace(());

@@ -15,7 +15,7 @@ use quorate_transport::tls::TlsError;
 use serde::{Deserialize, Serialize};
 
 use super::target::Target;
-use crate::bootstrap::learn::scattered;
+use crate::pauses::{Pauses, scattered};
 use crate::peer_api::messages::ReportTarget;
 use crate::storage::disk::replace_file;
 
@@ -70,13 +70,12 @@ impl Inherited {
 
     /// Asks until somebody knows, and keeps what was said.
     pub(super) async fn ask(&self, peers: &dyn Peers) -> (Target, Arc<dyn Connector>) {
-        let mut pause = PAUSE_MIN;
+        let mut pauses = Pauses::between(PAUSE_MIN, PAUSE_MAX);
         loop {
             if let Some(found) = self.ask_once(peers).await {
                 return found;
             }
-            tokio::time::sleep(scattered(pause)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            tokio::time::sleep(scattered(pauses.next())).await;
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::service::Untaken;
 use super::tally::Tally;
-use crate::bootstrap::learn::scattered;
+use crate::pauses::scattered;
 
 /// How often a member that waits for others reports: somebody may be looking on.
 const WAITING_PERIOD: Duration = Duration::from_secs(5);
