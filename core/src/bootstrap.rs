@@ -204,9 +204,10 @@ fn meet_running_cluster(
             return start;
         }
         return refuse(format!(
-            "the listed peers already run cluster {cluster}, which has no member with the peer URLs {}. Add it first \
+            "the listed peers already run cluster {cluster}, which has no member with the peer URLs {}: it has {}. Add it first \
              (POST /v2/members on a running member), then start with --initial-cluster-state=existing",
-            facts.own.peer_urls.join(",")
+            facts.places.show_all(&facts.own.peer_urls),
+            facts.places.show_members(members)
         ));
     };
     match own.incarnation {

@@ -48,15 +48,11 @@ impl Places {
         match found.as_slice() {
             [one] => Found::Member(one),
             [] => self.nobody(listed, members),
-            several => {
-                let shown = several.iter().map(|known| self.show_all(&known.peer_urls));
-                let shown: Vec<String> = shown.collect();
-                Found::Several(format!(
-                    "{} leads to several members of the cluster: {}",
-                    self.show_all(&listed.peer_urls),
-                    shown.join("; ")
-                ))
-            }
+            several => Found::Several(format!(
+                "{} leads to several members of the cluster: {}",
+                self.show_all(&listed.peer_urls),
+                self.show_members(several.iter().copied())
+            )),
         }
     }
 
@@ -67,11 +63,10 @@ impl Places {
         if unknown.is_empty() {
             return Found::Nobody;
         }
-        let shown: Vec<String> = members.iter().map(|it| self.show_all(&it.peer_urls)).collect();
         Found::Unknown(format!(
             "cannot compare {} with the members of the cluster, {}: no address is known of {}",
             self.show_all(&listed.peer_urls),
-            shown.join("; "),
+            self.show_members(members),
             unknown.join(", ")
         ))
     }
@@ -93,14 +88,23 @@ impl Places {
 
     fn addresses(&self, url: &str) -> Vec<SocketAddr> {
         let Some((host, port)) = host_and_port(url) else { return Vec::new() };
+        // An IPv4 address in IPv6's clothes leads to the same place.
+        let socket = |address: &IpAddr| SocketAddr::new(address.to_canonical(), port);
         if let Ok(address) = host.parse() {
-            return vec![SocketAddr::new(address, port)];
+            return vec![socket(&address)];
         }
-        let found = self.0.get(&host.to_ascii_lowercase());
-        found.into_iter().flatten().map(|address| SocketAddr::new(*address, port)).collect()
+        self.0.get(&host.to_ascii_lowercase()).into_iter().flatten().map(socket).collect()
     }
 
-    fn show_all(&self, urls: &[String]) -> String {
+    /// The members' URLs, with the addresses that names in them have.
+    pub(super) fn show_members<'a>(&self, members: impl IntoIterator<Item = &'a Known>) -> String {
+        let shown: Vec<String> =
+            members.into_iter().map(|known| self.show_all(&known.peer_urls)).collect();
+        shown.join("; ")
+    }
+
+    /// The URLs of one member, with the addresses that names in them have.
+    pub(super) fn show_all(&self, urls: &[String]) -> String {
         let shown: Vec<String> = urls.iter().map(|url| self.show(url)).collect();
         shown.join(",")
     }

@@ -267,6 +267,11 @@ fn a_list_by_name_is_that_of_a_cluster_by_address() {
     more.places
         .note("n2.example", ["192.0.2.9", "127.0.0.1"].map(|it| it.parse().unwrap()).to_vec());
     assert!(matches!(decide(&more), Start::Join { .. }));
+    // IPv6's spelling of an IPv4 address is that address, in a URL and as a name's.
+    let mut mapped = facts.clone();
+    mapped.listed[0].peer_urls = vec!["http://[::ffff:127.0.0.1]:1".to_owned()];
+    mapped.places.note("n2.example", vec!["::ffff:127.0.0.1".parse().unwrap()]);
+    assert!(matches!(decide(&mapped), Start::Join { .. }));
     let mut other = facts;
     other.listed[1].peer_urls = vec!["https://n2.example:2".to_owned()];
     assert!(reason(decide(&other)).contains("lists n2=https://n2.example:2, which is no member"));
@@ -299,6 +304,17 @@ fn a_name_without_address_is_waited_for_and_one_that_leads_to_two_is_refused() {
     };
     let expected = "http://all.example:5 (192.0.2.1 192.0.2.2) leads to several members of the cluster: \
                     http://192.0.2.1:5; http://192.0.2.2:5";
+    assert!(said.contains(expected), "{said}");
+}
+
+/// As on Debian, where a machine's own name leads to 127.0.1.1: whoever reads the refusal has to see it.
+#[test]
+fn a_stranger_is_told_where_its_name_led() {
+    let mut facts = joins_by_name();
+    facts.places.note("n3.example", vec!["127.0.1.1".parse().unwrap()]);
+    let said = reason(decide(&facts));
+    let expected = "has no member with the peer URLs http://n3.example:3 (127.0.1.1): it has http://127.0.0.1:1; \
+                    http://127.0.0.1:2; http://127.0.0.1:3. Add it first";
     assert!(said.contains(expected), "{said}");
 }
 
