@@ -25,9 +25,18 @@ pub struct Cache {
     turns: Mutex<HashMap<String, Weak<Turn>>>,
 }
 
-/// Held while a cluster is read: whoever asks for the same one meanwhile waits, and finds it in the cache. Bounded by the questions under
-/// way.
-pub type Turn = tokio::sync::Mutex<()>;
+/// Held while a cluster is read: whoever asks for the same one meanwhile waits, and finds it in the cache, or here that there was none to
+/// be put there. Bounded by the questions under way.
+pub type Turn = tokio::sync::Mutex<Option<Fruitless>>;
+
+/// A reading that left nothing in the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Fruitless {
+    /// When it ended.
+    pub at: Instant,
+    /// Whether the store said that there is no such cluster; otherwise it did not answer.
+    pub is_nobody: bool,
+}
 
 struct Read {
     records: Arc<[Record]>,

@@ -13,7 +13,7 @@ use hickory_proto::rr::Record;
 use tokio::sync::Semaphore;
 
 use super::answer::{self, Asked, Known, Transport};
-use super::cache::{Cache, Cached};
+use super::cache::{Cache, Cached, Fruitless};
 use super::records;
 use super::zone::Zone;
 use crate::limits::{Allowance, Limits, OpenPoll, What};
@@ -150,20 +150,39 @@ impl<S: Store> Desk<S> {
             return Ok(Some(self.counted(cached)));
         }
         // One question reads for all that ask for the same cluster at the time; this one waits no longer for it than for a place.
-        let turn = self.cache.turn(label);
-        let Ok(_turn) = tokio::time::timeout(PLACE_PATIENCE + LOOKUP_PATIENCE, turn.lock()).await
-        else {
+        let (turn, asked) = (self.cache.turn(label), Instant::now());
+        let wait = tokio::time::timeout(PLACE_PATIENCE + LOOKUP_PATIENCE, turn.lock());
+        let Ok(mut turn) = wait.await else {
             return self.no_room(label);
         };
         if let Some(cached) = self.cache.ready(label, Instant::now()) {
             return Ok(Some(self.counted(cached)));
         }
+        // Nor is a store that failed, or had no such cluster, asked again for those who waited.
+        match *turn {
+            Some(Fruitless { at, is_nobody: true }) if at >= asked => return Ok(None),
+            Some(Fruitless { at, is_nobody: false }) if at >= asked => return Err(Unavailable),
+            _ => {}
+        }
+        let records = self.read_in_turn(label, &id).await;
+        if !matches!(records, Ok(Some(_))) {
+            *turn = Some(Fruitless { at: Instant::now(), is_nobody: records.is_ok() });
+        }
+        records
+    }
+
+    /// The records of a cluster, by whoever has the turn to read it.
+    async fn read_in_turn(
+        &self,
+        label: &str,
+        id: &TokenId,
+    ) -> Result<Option<Arc<[Record]>>, Unavailable> {
         let is_known = self.cache.knows(label);
         let places = if is_known { &self.lookups_known } else { &self.lookups };
         let Ok(Ok(_place)) = tokio::time::timeout(PLACE_PATIENCE, places.acquire()).await else {
             return self.no_room(label);
         };
-        let read = self.read(&id).await;
+        let read = self.read(id).await;
         self.is_store_away.store(read.is_err(), Ordering::Relaxed);
         match read {
             Ok(Some(records)) => {
@@ -240,7 +259,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Has one token, and never answers about any other. Counts how often it was read.
+    /// Has one token, and never answers about any other. Counts how often it was asked.
     #[derive(Clone)]
     struct OneToken(Key, Token, Arc<AtomicUsize>);
 
@@ -256,10 +275,10 @@ mod tests {
         type Feed = Nothing;
 
         async fn read(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
+            self.2.fetch_add(1, Ordering::Relaxed);
             if *key != self.0 {
                 return std::future::pending().await;
             }
-            self.2.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
             let value = serde_json::to_string(&self.1).unwrap();
             Ok(Some(Versioned { value, version: 1 }))
@@ -329,10 +348,23 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_ask_at_the_same_time_share_one_reading() {
-        let (desk, label) = desk(|token| token);
-        let asked = futures_util::future::join_all((0..50).map(|_| desk.records(&label))).await;
+        let (shared, label) = desk(|token| token);
+        let asked = futures_util::future::join_all((0..50).map(|_| shared.records(&label))).await;
         assert!(asked.into_iter().all(|it| it.ok().flatten().is_some_and(|it| it.len() == 2)));
-        assert_eq!(desk.service.store().2.load(Ordering::Relaxed), 1);
+        assert_eq!(shared.service.store().2.load(Ordering::Relaxed), 1);
+        // Nobody, and a store that does not answer, are found once, too. Who asks later asks anew.
+        let (revoked, label) = desk(|token| token.revoke(now()).unwrap());
+        for readings in 1..=2 {
+            let asked = (0..50).map(|_| revoked.records(&label));
+            let asked = futures_util::future::join_all(asked).await;
+            assert!(asked.iter().all(|it| matches!(it, Ok(None))));
+            assert_eq!(revoked.service.store().2.load(Ordering::Relaxed), readings);
+        }
+        let (silent, _) = desk(|token| token);
+        let other = "0".repeat(24);
+        let asked = futures_util::future::join_all((0..50).map(|_| silent.records(&other))).await;
+        assert!(asked.iter().all(Result::is_err));
+        assert_eq!(silent.service.store().2.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quorate_transport::tls::{Credentials, Expiry, span};
+use quorate_transport::tls::{Credentials, Expiry, rough_span};
 
 /// From here on an end is worth a word: long enough to have a certificate signed anew.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -62,8 +62,8 @@ fn overdue(side: &str, expiry: &Expiry, now: Duration) -> Option<String> {
     };
     let of = format!("this member's {side} TLS: its {what}");
     match end.checked_sub(now) {
-        None => Some(format!("{of} {ended} {} ago", span(now.saturating_sub(end)))),
-        Some(left) if left < SOON => Some(format!("{of} {ends} in {}", span(left))),
+        None => Some(format!("{of} {ended} {} ago", rough_span(now.saturating_sub(end)))),
+        Some(left) if left < SOON => Some(format!("{of} {ends} in {}", rough_span(left))),
         Some(_) => None,
     }
 }
@@ -88,6 +88,12 @@ mod tests {
             said("authority", -2).as_deref(),
             Some("this member's peer TLS: its oldest trusted authority expired 2 days ago")
         );
+        let minutes = |minutes: i64| {
+            overdue("peer", &Expiry { what: "certificate", at: 1_000_000_000 + minutes * 60 }, now)
+        };
+        assert_eq!(minutes(40), minutes(3), "minutes are not news");
+        assert_eq!(minutes(-40), minutes(-3));
+        assert_ne!(minutes(3), minutes(-3));
         assert_eq!(said("revocations", 1), None);
         assert!(said("revocations", -1).is_some_and(|said| said.contains("was due 1 day ago")));
     }

@@ -32,4 +32,4 @@ pub use session::Session;
 pub use settings::{
     AllowedName, KeyPairFiles, Protocol, Suite, TlsSettings, Trust, Version, Versions,
 };
-pub use words::{CertificateFault, span};
+pub use words::{CertificateFault, rough_span, span};

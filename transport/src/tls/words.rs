@@ -54,6 +54,12 @@ pub fn span(length: Duration) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
+/// A length of time that is told again and again: [`span`] but for the minutes, which would be news each time.
+#[must_use]
+pub fn rough_span(length: Duration) -> String {
+    if length < HOUR { "less than an hour".to_owned() } else { span(length) }
+}
+
 fn fault(error: &CertificateError) -> String {
     use CertificateError as E;
     match error {
@@ -132,7 +138,7 @@ fn bare(name: &str) -> &str {
 }
 
 fn between(earlier: UnixTime, later: UnixTime) -> String {
-    span(Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs())))
+    rough_span(Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs())))
 }
 
 #[cfg(test)]
@@ -202,5 +208,7 @@ mod tests {
     fn spans_are_rounded_down_but_never_to_nothing() {
         let said = [0, 61, 3599, 7200, 86_400, 200_000].map(|s| span(Duration::from_secs(s)));
         assert_eq!(said, ["1 minute", "1 minute", "59 minutes", "2 hours", "1 day", "2 days"]);
+        let said = [0, 3599, 3600, 7200].map(|s| rough_span(Duration::from_secs(s)));
+        assert_eq!(said, ["less than an hour", "less than an hour", "1 hour", "2 hours"]);
     }
 }
